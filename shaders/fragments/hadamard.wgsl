@@ -1,0 +1,17 @@
+// hadamard — epilogue of a product of signals: out[i, j] += factor[⌊i / outputs⌋, ⌊j / outputs⌋] · scale · sum.
+//
+// in    factor  f32 [rowSamples, samples]   c² A Aᵀ + β² of the layer, one value a pair of samples
+// out   out     f32 [rows, columns]                       signals of sample s and output o stand at s · outputs + o
+// error three roundings more than the sum
+@group(0) @binding(3) var<storage, read> factor: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
+
+fn finish(row: u32, column4: u32, sum: vec4f) {
+  let start = row / dims.outputs * 4u * pitch4(dims.samples);
+  let column = 4u * vec4u(column4) + vec4u(0u, 1u, 2u, 3u);
+  let at = vec4u(start) + column / dims.outputs;
+  let weight = vec4f(factor[at.x], factor[at.y], factor[at.z], factor[at.w]);
+  let to = row * pitch4(dims.columns) + column4;
+  let value = out[to] + weight * (dims.scale * sum);
+  out[to] = keep(row, dims.rows, column4, dims.columns, value);
+}

@@ -1,0 +1,10 @@
+// store — epilogue of a product: out[i, j] = scale · sum + shift.
+//
+// out   out   f32 [rows, columns]
+// error two roundings more than the sum; none with scale 1 and shift 0
+@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
+
+fn finish(row: u32, column4: u32, sum: vec4f) {
+  let at = row * pitch4(dims.columns) + column4;
+  out[at] = keep(row, dims.rows, column4, dims.columns, dims.scale * sum + dims.shift);
+}

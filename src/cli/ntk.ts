@@ -1,0 +1,143 @@
+import { Command, CommanderError, Option } from "commander";
+import { realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { GpuError, InputError, NonFiniteError } from "../index.ts";
+import { adaptersCommand } from "./adapters.ts";
+import { forwardCommand } from "./forward.ts";
+import { gramCommand } from "./gram.ts";
+import { jacobianCommand } from "./jacobian.ts";
+import { reportCommand } from "./report.ts";
+import { spectrumCommand } from "./spectrum.ts";
+
+type Action = (options: Record<string, never>, signal: AbortSignal) => Promise<void>;
+
+function program(signal: AbortSignal): Command {
+  const ntk = new Command("ntk")
+    .description(
+      "The neural tangent kernel on any GPU: network and data in; Gram matrix, spectrum and error bars out.",
+    )
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .showSuggestionAfterError();
+  const command = (name: string, about: string, action: Action): Command =>
+    ntk
+      .command(name)
+      .description(about)
+      .option("--json", "print one JSON object")
+      .allowExcessArguments(false)
+      .action(async (options: Record<string, never>) => action(options, signal));
+  const onDevice = (made: Command, out = "--out <file>", whatOut = "write the array as .npy") =>
+    made
+      .option("--adapter <text>", "an adapter whose description contains the text")
+      .option(out, whatOut);
+  const withModel = (made: Command) =>
+    made
+      .option("--network <file>", "the network, JSON")
+      .option("--weights <path>", ".safetensors, or a folder of W1.npy, b1.npy, …")
+      .option("--seed <number>", "draw the weights instead; default 0")
+      .option(
+        "--inputs <file>",
+        ".npy, .npz#name, IDX, .csv, mnist:0,1:512, circle:64, sphere:d:n:seed",
+      )
+      .option("--normalize <how>", "none, unit, sqrt-d or standard; default none");
+  const withGram = (made: Command) =>
+    made
+      .option("--method <route>", "auto, jacobian or layerwise; default auto")
+      .option("--outputs <which>", "full or trace; default full");
+  const withSpectrum = (made: Command) =>
+    made
+      .option("--top <count>", "eigenvalues at the upper end")
+      .option("--bottom <count>", "eigenvalues at the lower end")
+      .option("--all", "every eigenvalue")
+      .addOption(new Option("--precision <how>", "fast, the only one yet"));
+
+  command("adapters", "what this machine can compute on", adaptersCommand as Action);
+  withModel(onDevice(command("forward", "the network's outputs", forwardCommand as Action)));
+  withModel(onDevice(command("jacobian", "the Jacobian", jacobianCommand as Action)));
+  withGram(
+    withModel(onDevice(command("gram", "the tangent kernel", gramCommand as Action))),
+  ).option("--inputs2 <file>", "a second set, along the columns");
+  withSpectrum(
+    withGram(
+      withModel(
+        onDevice(
+          command(
+            "spectrum",
+            "eigenvalues of the tangent kernel, with intervals",
+            spectrumCommand as Action,
+          ),
+          "--out <file>",
+          "write the eigenvalues as .npy, f64",
+        ),
+      ),
+    ),
+  )
+    .option("--gram <file>", "the matrix itself, in place of network and inputs")
+    .option("--vectors <file>", "write the eigenvectors as .npy");
+  withSpectrum(
+    withGram(
+      withModel(
+        onDevice(
+          command("report", "Gram matrix, spectrum and their pictures", reportCommand as Action),
+          "--out <folder>",
+          "where the files go",
+        ),
+      ),
+    ),
+  );
+  return ntk;
+}
+
+/** Exit status and last words for what ended a command. */
+function verdict(error: unknown, interrupted: boolean): { status: number; words: string } {
+  if (interrupted) return { status: 130, words: "ntk: interrupted; nothing half-written is left." };
+  const { message, code, stack } = error as Error & { code?: unknown };
+  const line = (text: string) => text.replace(/\s*\n\s*/g, " ");
+  if (error instanceof CommanderError)
+    return {
+      status: error.exitCode === 0 ? 0 : 2,
+      words: `ntk: ${line(message.replace(/^error: /, ""))}`,
+    };
+  if (error instanceof InputError || error instanceof NonFiniteError)
+    return { status: 2, words: line(message) };
+  if (error instanceof GpuError && error.code !== "shader")
+    return { status: 3, words: line(message) };
+  if (typeof code === "string" && /^E[A-Z]+$/.test(code))
+    return { status: 2, words: `ntk: ${line(message)}` };
+  return { status: 70, words: `${stack}\nntk: a defect of ours: ${line(message)}` };
+}
+
+/**
+ * The command line.
+ *
+ * @param argv what follows the program's name
+ * @returns the exit status of `interface`: 0 done, 2 bad input, 3 the device, 70 a defect, 130 interrupted
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+  };
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  try {
+    const ntk = program(controller.signal);
+    if (argv.length === 0) {
+      process.stderr.write(
+        `${ntk.helpInformation()}ntk: no command was given, but one must be. Choose one of these.\n`,
+      );
+      return 2;
+    }
+    await ntk.parseAsync([...argv], { from: "user" });
+    return 0;
+  } catch (error) {
+    const { status, words } = verdict(error, controller.signal.aborted);
+    if (status !== 0) process.stderr.write(`${words}\n`);
+    return status;
+  } finally {
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  }
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))
+  process.exitCode = await main(process.argv.slice(2));

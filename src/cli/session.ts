@@ -1,0 +1,203 @@
+import { MultiBar, Presets, type SingleBar } from "cli-progress";
+import {
+  InputError,
+  network,
+  weights,
+  type Gpu,
+  type Job,
+  type LayerWeights,
+  type Network,
+  type NetworkSpec,
+} from "../index.ts";
+import { loadInputs, loadWeights, nodeFiles, openGpu, type Inputs } from "../node.ts";
+import type { Normalization } from "../formats/inputs.ts";
+
+/** Options that every command takes. */
+export interface CommonOptions {
+  readonly json?: boolean;
+  readonly adapter?: string;
+  readonly out?: string;
+}
+
+/** Options of the commands that compute with a network. */
+export interface ModelOptions extends CommonOptions {
+  readonly network?: string;
+  readonly weights?: string;
+  readonly seed?: string;
+  readonly inputs?: string;
+  readonly normalize?: string;
+}
+
+/** A network with its weights and samples, checked against each other. */
+export interface Model {
+  readonly spec: NetworkSpec;
+  readonly net: Network;
+  readonly weights: readonly LayerWeights[];
+  readonly inputs: Inputs;
+}
+
+/** One run of a command: its device, its clock, its way to talk and to be stopped. */
+export class Session {
+  readonly #options: CommonOptions;
+  readonly #signal: AbortSignal;
+  readonly #started = performance.now();
+  readonly stages: Record<string, number> = {};
+  #stage = "read";
+  #since = performance.now();
+  #bars: MultiBar | null = null;
+  #bar: SingleBar | null = null;
+  #gpu: Gpu | null = null;
+
+  constructor(options: CommonOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  /** How the engine's stages are followed and stopped. */
+  get job(): Job {
+    return {
+      signal: this.#signal,
+      onProgress: ({ stage, share }) => {
+        this.enter(stage);
+        this.#bar?.update(share, { stage });
+      },
+    };
+  }
+
+  /** The clock now counts for this stage. */
+  enter(stage: string): void {
+    this.#signal.throwIfAborted();
+    const now = performance.now();
+    if (stage !== this.#stage) {
+      this.stages[this.#stage] = (this.stages[this.#stage] ?? 0) + (now - this.#since) / 1000;
+      this.#stage = stage;
+      this.#since = now;
+    }
+  }
+
+  /** A line for a person, on stderr. */
+  say(line: string): void {
+    if (this.#bars) this.#bars.log(`${line}\n`);
+    else process.stderr.write(`${line}\n`);
+  }
+
+  /** Reads network, weights and inputs, and checks that they fit each other. */
+  async model(
+    options: ModelOptions,
+    otherInputs?: string,
+  ): Promise<Model & { others: Inputs | null }> {
+    const path = required("network", options.network, "FILE");
+    const source = required("inputs", options.inputs, "FILE or SET");
+    if (options.weights !== undefined && options.seed !== undefined)
+      throw new InputError(
+        "--weights and --seed are both given, but only one can say where the weights come from. Leave one out.",
+      );
+    const spec = await readNetwork(path);
+    const net = network(spec);
+    const normalize = options.normalize as Normalization | undefined;
+    const inputs = await loadInputs(source, { normalize, files: nodeFiles });
+    const others =
+      otherInputs === undefined
+        ? null
+        : await loadInputs(otherInputs, { normalize, files: nodeFiles, like: inputs });
+    if (inputs.d !== net.inputs)
+      throw new InputError(
+        `${source}: samples have ${inputs.d} features, but the network takes ${net.inputs}. Make widths[0] and the inputs agree.`,
+      );
+    const seed = options.seed === undefined ? 0 : whole("seed", options.seed, 0, 2 ** 32 - 1);
+    this.enter("weights");
+    const values =
+      options.weights === undefined
+        ? weights(net, seed)
+        : await loadWeights(options.weights, spec.widths, spec.biasScale !== null, nodeFiles);
+    return { spec, net, weights: values, inputs, others };
+  }
+
+  /** Opens the device; the time that takes is not counted. */
+  async gpu(): Promise<Gpu> {
+    this.enter("open");
+    this.#gpu = await openGpu({ adapter: this.#options.adapter });
+    this.enter("upload");
+    if (process.stderr.isTTY) {
+      this.#bars = new MultiBar(
+        {
+          stream: process.stderr,
+          format: "{stage} {bar} {percentage} % · {eta_formatted} left",
+          hideCursor: true,
+          clearOnComplete: true,
+        },
+        Presets.shades_grey,
+      );
+      this.#bar = this.#bars.create(1, 0, { stage: "" });
+    }
+    return this.#gpu;
+  }
+
+  /** Seconds since the command began, without opening the device. */
+  get seconds(): number {
+    return (performance.now() - this.#started) / 1000 - (this.stages.open ?? 0);
+  }
+
+  /** What every result says of its run. */
+  summary() {
+    const { open: _, ...stages } = this.stages;
+    return { seconds: this.seconds, stages, adapter: this.#gpu?.description ?? "" };
+  }
+
+  /** Ends the run and prints its result: JSON, or lines for a person. */
+  finish(result: Record<string, unknown>, lines: () => readonly string[]): void {
+    this.enter("done");
+    const whole = { ...result, ...this.summary() };
+    this.close();
+    process.stdout.write(`${this.#options.json ? asJson(whole) : lines().join("\n")}\n`);
+  }
+
+  /** Takes the bar away and gives the device back. */
+  close(): void {
+    this.#bars?.stop();
+    this.#bars = null;
+    this.#bar = null;
+    this.#gpu?.destroy();
+  }
+}
+
+/** JSON with typed arrays as lists; what is not finite becomes null. */
+export const asJson = (value: unknown): string =>
+  JSON.stringify(value, (_, field: unknown) =>
+    field instanceof Float64Array ? Array.from(field) : field,
+  );
+
+async function readNetwork(path: string): Promise<NetworkSpec> {
+  const text = new TextDecoder().decode(await nodeFiles.read(path));
+  try {
+    return JSON.parse(text) as NetworkSpec;
+  } catch (error) {
+    throw new InputError(
+      `${path}: is not JSON (${(error as Error).message}), but must be a network file. Correct it.`,
+    );
+  }
+}
+
+/** An option that must be given. @throws InputError where it is not */
+export function required(name: string, value: string | undefined, form: string): string {
+  if (value === undefined || value === "")
+    throw new InputError(`--${name} is missing, but must be given. Add --${name} ${form}.`);
+  return value;
+}
+
+/** A whole number out of an option's text. @throws InputError where it is none in range */
+export function whole(name: string, text: string, least: number, most: number): number {
+  const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : NaN;
+  if (!(value >= least && value <= most))
+    throw new InputError(
+      `--${name} is ${text}, but must be a whole number from ${least} to ${most}. Correct it.`,
+    );
+  return value;
+}
+
+/** One of a few words out of an option. @throws InputError where it is none of them */
+export function oneOf<T extends string>(name: string, text: string, known: readonly T[]): T {
+  if (!known.includes(text as T))
+    throw new InputError(`--${name} is ${text}, but must be ${known.join(" or ")}. Choose one.`);
+  return text as T;
+}

@@ -1,0 +1,175 @@
+import { InputError, ntk, planGram, spectrum, type Gpu, type Spectrum } from "../index.ts";
+import { flatten, roundToF32, type Table } from "../formats/table.ts";
+import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";
+import { gramChoice, planLine, type GramCommandOptions } from "./gram.ts";
+import { count, figures, withBound } from "./pictures/numbers.ts";
+import { oneOf, Session, whole, type Model } from "./session.ts";
+
+/** Options of the commands that compute eigenvalues. */
+export interface SpectrumCommandOptions extends GramCommandOptions {
+  readonly gram?: string;
+  readonly top?: string;
+  readonly bottom?: string;
+  readonly all?: boolean;
+  readonly vectors?: string;
+  readonly precision?: string;
+}
+
+/** Which eigenvalues, out of a command's options. */
+export function eigenvalueChoice({ top, bottom, all, precision = "fast" }: SpectrumCommandOptions) {
+  if (["compensated", "verified"].includes(precision))
+    throw new InputError(
+      `--precision is ${precision}, but this version only has fast. Leave it out.`,
+    );
+  oneOf("precision", precision, ["fast"]);
+  if (all && (top ?? bottom) !== undefined)
+    throw new InputError(
+      "--all is given with --top or --bottom, but asks for every eigenvalue. Leave one out.",
+    );
+  return {
+    ...(all ? { all } : {}),
+    ...(top === undefined ? {} : { top: whole("top", top, 1, 2 ** 31) }),
+    ...(bottom === undefined ? {} : { bottom: whole("bottom", bottom, 1, 2 ** 31) }),
+  };
+}
+
+/** `ntk spectrum`: the eigenvalues of H, with intervals. */
+export async function spectrumCommand(
+  options: SpectrumCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const session = new Session(options, signal);
+  try {
+    const which = { ...eigenvalueChoice(options), vectors: options.vectors !== undefined };
+    const choice = gramChoice(options);
+    let result: Spectrum;
+    let gpu: Gpu;
+    let model: Model | null = null;
+    let about: Record<string, unknown>;
+    if (options.gram !== undefined) {
+      for (const key of ["network", "inputs", "weights", "seed"] as const)
+        if (options[key] !== undefined)
+          throw new InputError(
+            `--gram and --${key} are both given, but the matrix of a file has no network. Leave one out.`,
+          );
+      const { values, n } = symmetricMatrix(await readTable(options.gram, nodeFiles), options.gram);
+      checkCounts(which, n);
+      const rounded = roundToF32(values, options.gram, "H");
+      gpu = await session.gpu();
+      using h = gpu.upload("gram", n, n, rounded);
+      result = await spectrum(gpu, h, { ...session.job, ...which, values });
+      about = { n };
+    } else {
+      model = await session.model(options);
+      const { net, weights, inputs } = model;
+      checkCounts(which, inputs.n * (choice.outputs === "full" ? net.outputs : 1));
+      gpu = await session.gpu();
+      const plan = planGram(gpu, net, inputs.n, 0, choice);
+      session.say(planLine(model, plan));
+      ({ spectrum: result } = await ntk(gpu, net, weights, inputs.values, {
+        ...session.job,
+        ...choice,
+        ...which,
+      }));
+      about = {
+        n: inputs.n,
+        outputs: net.outputs,
+        parameters: net.parameters,
+        method: plan.method,
+      };
+    }
+    session.enter("write");
+    if (options.vectors && result.vectors) {
+      const { vectors } = result;
+      const bytes = writeNpy([vectors.rows, vectors.columns], await gpu.read(vectors, { signal }));
+      await writeAtomic(options.vectors, [bytes]);
+      vectors.destroy();
+    }
+    if (options.out)
+      await writeAtomic(options.out, [writeNpy([result.eigenvalues.length], result.eigenvalues)]);
+    session.finish({ ...about, ...spectrumJson(result) }, () => [
+      ...spectrumLines(result),
+      ...(options.out ? [`eigenvalues → ${options.out}`] : []),
+    ]);
+  } finally {
+    session.close();
+  }
+}
+
+/** The fields of `ntk spectrum --json` that belong to the spectrum. */
+export const spectrumJson = ({ vectors: _, lambdaMinBound, ...result }: Spectrum) => ({
+  ...result,
+  lambdaMinBound,
+  precision: "fast",
+});
+
+/** The spectrum for a person: a table of its figures and the ten largest eigenvalues. */
+export function spectrumLines(result: Spectrum): string[] {
+  const rows: [string, string][] = [
+    ["λ_max", withBound(result.lambdaMax, result.errorBounds[0] ?? result.lambdaMinBound)],
+    ["λ_min", withBound(result.lambdaMin, result.lambdaMinBound)],
+    [
+      "condition number",
+      result.condition === null
+        ? "not resolved: λ_min's interval holds 0"
+        : figures(result.condition),
+    ],
+    ["effective rank", figures(result.effectiveRank)],
+    ["trace", figures(result.trace, 7)],
+    [
+      "intervals",
+      `${result.boundKind}, confidence ${result.confidence.toFixed(5)}; ${count(result.steps)} Lanczos steps${result.converged ? "" : ", not converged"}`,
+    ],
+    ...Array.from(result.eigenvalues.subarray(0, 10), (value, i): [string, string] => [
+      `λ_${i + 1}`,
+      withBound(value, result.errorBounds[i]),
+    ]),
+  ];
+  return aligned(rows);
+}
+
+/** Two columns, the first as wide as its longest entry. */
+export function aligned(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([key]) => key.length));
+  return rows.map(([key, value]) => `${key.padEnd(width)}  ${value}`);
+}
+
+function checkCounts({ top, bottom }: { top?: number; bottom?: number }, n: number): void {
+  for (const [name, value] of Object.entries({ top, bottom }))
+    if (value !== undefined && value > n)
+      throw new InputError(
+        `--${name} is ${value}, but H is ${n} × ${n}. Ask for 1 to ${n} eigenvalues.`,
+      );
+}
+
+/** A file's matrix in f64: square or [n, n, O, O], and symmetric. */
+function symmetricMatrix(table: Table, source: string): { values: Float64Array; n: number } {
+  const { shape, data } = table;
+  const refuse = (what: string): never => {
+    throw new InputError(
+      `${source}: ${what}, but must hold a symmetric matrix, [n, n] or [n, n, O, O]. Check the file.`,
+    );
+  };
+  const four = shape.length === 4;
+  const { rows, columns } = flatten(table, source);
+  const [n1, , each] = four ? shape : [rows, columns, 1];
+  const n = n1 * each;
+  if (shape.length !== 2 && !four) refuse(`has shape [${shape.join(", ")}]`);
+  if (shape[0] !== shape[1] || shape[2] !== shape[3] || n === 0)
+    refuse(`has shape [${shape.join(", ")}]`);
+  const values = new Float64Array(n * n);
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++) {
+      const at = four
+        ? ((Math.floor(i / each) * n1 + Math.floor(j / each)) * each + (i % each)) * each +
+          (j % each)
+        : i * n + j;
+      values[i * n + j] = data[at];
+    }
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < i; j++)
+      if (values[i * n + j] !== values[j * n + i])
+        if (!(Number.isNaN(values[i * n + j]) || Number.isNaN(values[j * n + i])))
+          refuse(`H[${i}, ${j}] is ${values[i * n + j]} and H[${j}, ${i}] is ${values[j * n + i]}`);
+  return { values, n };
+}

@@ -1,0 +1,356 @@
+import { GpuError, InputError } from "../errors.ts";
+import { Matrix, dispose, matrixBytes, pitch } from "./matrix.ts";
+import { checkMatrixFits, type Limits } from "./plan.ts";
+import { GPU_BUFFER, Queue, type Job } from "./queue.ts";
+import { checkOptions, checkValues, type Values } from "./values.ts";
+
+/** What `openGpu` is given: one of `gpu`, `adapter` and `device`, whichever the host has at hand. */
+export interface OpenOptions {
+  /** `navigator.gpu`, or what another implementation of WebGPU hands out. */
+  readonly gpu?: GPU;
+  readonly adapter?: GPUAdapter;
+  /** A device of the caller's own: borrowed, so never destroyed here, and its handlers are left alone. */
+  readonly device?: GPUDevice;
+  /** Limits to plan with where they are smaller than the device's: how a small device is tried out on a large one. */
+  readonly limits?: Partial<Limits>;
+  /** Kept alive as long as the engine: in Node the object that `create()` of `webgpu` returned. */
+  readonly hold?: unknown;
+  /** Sleeps; lent by hosts where waiting for the device keeps a core busy. */
+  readonly pause?: (ms: number) => Promise<void>;
+  /** What errors and results call the adapter; default its own description. */
+  readonly description?: string;
+}
+
+/** Memory on the device that an engine owns at present. */
+export interface GpuStats {
+  readonly buffers: number;
+  readonly bytes: number;
+  readonly peakBytes: number;
+}
+
+const LIMITS = [
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+/**
+ * Opens an engine on a WebGPU device.
+ *
+ * ```ts
+ * using gpu = await openGpu({ gpu: navigator.gpu });
+ * ```
+ *
+ * @param options exactly one of `gpu`, `adapter`, `device`; see {@link OpenOptions}
+ * @throws InputError for wrong options, GpuError "adapter" where there is none
+ */
+export async function openGpu(options: OpenOptions): Promise<Gpu> {
+  checkOptions("openGpu", options, [
+    "gpu",
+    "adapter",
+    "device",
+    "limits",
+    "hold",
+    "pause",
+    "description",
+  ]);
+  const given = (["gpu", "adapter", "device"] as const).filter((key) => options[key] !== undefined);
+  if (given.length !== 1)
+    throw new InputError(
+      `openGpu: ${given.length === 0 ? "none" : given.join(" and ")} of gpu, adapter and device given, but exactly one must be. In a browser hand in { gpu: navigator.gpu }.`,
+    );
+  if (options.device)
+    return new Gpu(options.device, options, options.description ?? "borrowed device", false);
+  const adapter =
+    options.adapter ??
+    (await options.gpu?.requestAdapter({ powerPreference: "high-performance" })) ??
+    null;
+  if (!adapter)
+    throw new GpuError(
+      "adapter",
+      "openGpu: the host's WebGPU has no adapter, but one is needed. Switch on WebGPU or install a driver.",
+    );
+  const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+  const device = await adapter.requestDevice({ requiredLimits });
+  const { description, vendor, architecture } = adapter.info;
+  const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
+  return new Gpu(device, options, options.description ?? name, true);
+}
+
+/** An engine on one device: makes matrices, reads them back, counts its memory. Made by {@link openGpu}. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly description: string;
+  readonly limits: Limits;
+  /** @internal */
+  readonly queue: Queue;
+  readonly #owned: boolean;
+  readonly #hold: unknown;
+  readonly #lost: Promise<never>;
+  #lostMessage: string | null = null;
+  #faults: Promise<void>[] = [];
+  #fault: GpuError | null = null;
+  #stats = { buffers: 0, bytes: 0, peakBytes: 0 };
+
+  /** @internal use {@link openGpu} */
+  constructor(device: GPUDevice, options: OpenOptions, description: string, owned: boolean) {
+    this.device = device;
+    this.description = description;
+    this.#owned = owned;
+    this.#hold = options.hold;
+    this.limits = Object.fromEntries(
+      LIMITS.map((name) => [
+        name,
+        Math.min(options.limits?.[name] ?? Infinity, device.limits[name]),
+      ]),
+    ) as unknown as Limits;
+    this.#lost = device.lost.then((info) => {
+      this.#lostMessage ??= `the device was lost (${info.reason}: ${info.message}), but must be there to compute. Open it again.`;
+      throw this.#lostError();
+    });
+    this.#lost.catch(() => {});
+    this.queue = new Queue(
+      device,
+      (what, make) => this.#guard(what, make),
+      (promise) => this.settle(promise),
+      options.pause,
+    );
+  }
+
+  /** Memory that this engine owns on the device; all zero after the last `destroy()`. */
+  stats(): GpuStats {
+    return { ...this.#stats };
+  }
+
+  /**
+   * A matrix of zeros on the device.
+   *
+   * @param name what errors call it
+   * @throws InputError for a wrong shape, GpuError "limit" where it does not fit a binding
+   */
+  matrix(name: string, rows: number, columns: number): Matrix {
+    return this.#matrix(name, rows, columns, null);
+  }
+
+  /**
+   * A matrix with the caller's values, which are copied before this returns.
+   *
+   * @param values [rows, columns] row-major, or [columns, rows] with `transpose`
+   * @throws InputError for a wrong length or a buffer that is shared or detached, NonFiniteError for NaN or infinity
+   */
+  upload(name: string, rows: number, columns: number, values: Values, transpose = false): Matrix {
+    checkValues(name, "the array", values, rows * columns);
+    const width = pitch(columns);
+    return this.#matrix(name, rows, columns, (target) => {
+      if (transpose) {
+        for (let j = 0; j < columns; j++)
+          for (let i = 0; i < rows; i++) target[i * width + j] = values[j * rows + i];
+      } else {
+        for (let i = 0; i < rows; i++)
+          target.set(values.subarray(i * columns, (i + 1) * columns), i * width);
+      }
+    });
+  }
+
+  /** Overwrites one row of a matrix with these very bits. @throws InputError for a wrong row or length */
+  writeBits(matrix: Matrix, row: number, bits: Values): void {
+    if (!(row >= 0 && row < matrix.rows && bits.length === matrix.columns))
+      throw new InputError(
+        `${matrix.name}: ${bits.length} values for row ${row} were given, but it has ${matrix.rows} rows of ${matrix.columns}. Give one whole row.`,
+      );
+    this.queue.submit();
+    this.#guard(`${matrix.name}: a row`, () =>
+      this.device.queue.writeBuffer(
+        matrix.buffer,
+        row * matrix.pitch * 4,
+        bits as Float32Array<ArrayBuffer>,
+      ),
+    );
+  }
+
+  /**
+   * Reads rows of a matrix back, padding removed.
+   *
+   * @returns f32 [rows, columns] row-major
+   * @throws GpuError where the device failed since the last wait
+   */
+  async read(
+    matrix: Matrix,
+    job?: Job,
+    firstRow = 0,
+    rows = matrix.rows - firstRow,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const { columns } = matrix;
+    const rowBytes = matrix.pitch * 4;
+    const values = new Float32Array(rows * columns);
+    const chunk = Math.max(1, Math.floor(READ_BYTES / rowBytes));
+    for (let start = 0; start < rows; start += chunk) {
+      job?.signal?.throwIfAborted();
+      await this.queue.drain();
+      const count = Math.min(chunk, rows - start);
+      const size = count * rowBytes;
+      const staging = this.#buffer(
+        `${matrix.name} read-back`,
+        size,
+        GPU_BUFFER.MAP_READ | GPU_BUFFER.COPY_DST,
+      );
+      try {
+        this.#guard(`${matrix.name}: its read-back`, () => {
+          const encoder = this.device.createCommandEncoder();
+          const from = (firstRow + start) * rowBytes;
+          encoder.copyBufferToBuffer(matrix.buffer, from, staging, 0, size);
+          this.device.queue.submit([encoder.finish()]);
+        });
+        await this.settle(staging.mapAsync(1));
+        const mapped = new Float32Array(staging.getMappedRange());
+        for (let i = 0; i < count; i++)
+          values.set(
+            mapped.subarray(i * matrix.pitch, i * matrix.pitch + columns),
+            (start + i) * columns,
+          );
+        staging.unmap();
+      } finally {
+        this.release(staging);
+      }
+    }
+    return values;
+  }
+
+  /** Waits for a promise of the device; a loss, or a fault found meanwhile, rejects instead. @internal */
+  async settle<T>(promise: Promise<T>): Promise<T> {
+    if (this.#lostMessage !== null) {
+      promise.catch(() => {});
+      throw this.#lostError();
+    }
+    let result: T;
+    try {
+      result = await Promise.race([promise, this.#lost]);
+      const faults = this.#faults;
+      this.#faults = [];
+      await Promise.race([Promise.all(faults), this.#lost]);
+    } catch (error) {
+      // A loss shows first as the failure of whatever was waited for.
+      if (this.#lostMessage === null && !(error instanceof GpuError))
+        await Promise.race([this.#lost, Promise.resolve()]);
+      throw this.#lostMessage !== null ? this.#lostError() : error;
+    }
+    if (this.#lostMessage !== null) throw this.#lostError();
+    const fault = this.#fault;
+    this.#fault = null;
+    if (fault) throw fault;
+    return result;
+  }
+
+  /** Frees a buffer that this engine made. @internal */
+  release(buffer: GPUBuffer): void {
+    this.#stats.buffers -= 1;
+    this.#stats.bytes -= buffer.size;
+    if (this.#lostMessage !== null) return;
+    this.queue.submit();
+    buffer.destroy();
+    // Dawn gives the memory back only at a later submission.
+    this.device.queue.submit([]);
+  }
+
+  /** Ends the engine. An owned device is destroyed; a borrowed one is left as it was. */
+  destroy(): void {
+    if (this.#lostMessage !== null) return;
+    this.queue.destroy();
+    this.device.queue.submit([]);
+    this.#lostMessage =
+      "the engine was destroyed, but must be open to compute. Open another with openGpu.";
+    if (this.#owned) {
+      const held = this.#hold;
+      const { device } = this;
+      device.destroy();
+      // What `create()` returned must outlive the device's last promise.
+      void device.lost.then(() => held);
+    }
+  }
+
+  [dispose](): void {
+    this.destroy();
+  }
+
+  #lostError(): GpuError {
+    return new GpuError("lost", `gpu: ${this.#lostMessage}`);
+  }
+
+  #matrix(
+    name: string,
+    rows: number,
+    columns: number,
+    fill: ((target: Float32Array) => void) | null,
+  ): Matrix {
+    for (const [axis, size] of [
+      ["rows", rows],
+      ["columns", columns],
+    ] as const)
+      if (!(Number.isSafeInteger(size) && size >= 1))
+        throw new InputError(
+          `${name}: ${axis} is ${size}, but must be a whole number from 1. Give a shape that holds something.`,
+        );
+    checkMatrixFits(this.limits, name, rows, columns);
+    const buffer = this.#buffer(
+      name,
+      matrixBytes(rows, columns),
+      GPU_BUFFER.STORAGE | GPU_BUFFER.COPY_SRC | GPU_BUFFER.COPY_DST,
+      fill,
+    );
+    return new Matrix(this, name, rows, columns, buffer);
+  }
+
+  #buffer(
+    label: string,
+    size: number,
+    usage: number,
+    fill: ((target: Float32Array) => void) | null = null,
+  ): GPUBuffer {
+    const buffer = this.#guard(`${label}: ${size} bytes`, () => {
+      const made = this.device.createBuffer({
+        label,
+        size,
+        usage,
+        mappedAtCreation: fill !== null,
+      });
+      if (fill) {
+        fill(new Float32Array(made.getMappedRange()));
+        made.unmap();
+      }
+      return made;
+    });
+    this.#stats.buffers += 1;
+    this.#stats.bytes += size;
+    this.#stats.peakBytes = Math.max(this.#stats.peakBytes, this.#stats.bytes);
+    return buffer;
+  }
+
+  /** Runs a synchronous call inside error scopes; what they caught is thrown at the next wait. */
+  #guard<T>(what: string, make: () => T): T {
+    if (this.#lostMessage !== null) throw this.#lostError();
+    const { device } = this;
+    const scopes = ["validation", "out-of-memory", "internal"] as const;
+    scopes.forEach((scope) => device.pushErrorScope(scope));
+    try {
+      return make();
+    } finally {
+      for (const scope of [...scopes].reverse())
+        this.#faults.push(
+          device.popErrorScope().then(
+            (error) => {
+              if (error)
+                this.#fault ??= new GpuError(
+                  scope === "out-of-memory" ? "memory" : "shader",
+                  `gpu: ${what} failed on ${this.description}: ${error.message}`,
+                );
+            },
+            () => {},
+          ),
+        );
+      if (this.#faults.length > 4096) this.#faults = [Promise.all(this.#faults).then(() => {})];
+    }
+  }
+}
+
+/** Read-backs go through staging memory of at most this size. */
+export const READ_BYTES = 32 * 2 ** 20;

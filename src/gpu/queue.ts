@@ -1,0 +1,250 @@
+import { GpuError } from "../errors.ts";
+import type { ShaderLayout } from "./shader.ts";
+
+/** What a long job tells its caller while it runs. */
+export interface Progress {
+  /** The stage at work, as the file tree names it: `forward`, `gram`, `lanczos`, … */
+  readonly stage: string;
+  /** Share of the stage's work that is done, 0 to 1. */
+  readonly share: number;
+}
+
+/** How a caller follows and stops a long job. */
+export interface Job {
+  /** Aborting it ends the job at its next submission; the engine stays usable. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Told how many floating-point operations were recorded since the last call; may wait for the device. */
+export type Meter = (flops: number) => Promise<void>;
+
+interface Dispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly slot: number;
+  readonly groups: readonly [number, number, number];
+}
+
+interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Slots of the uniform ring: one a dispatch, so at most this many dispatches are recorded before a submission. */
+const SLOTS = 256;
+/** Browsers and Windows reset a device that is busy for too long: a submission aims at this many milliseconds. */
+const SUBMISSION_MS = 50;
+/** Submissions under way at once: one runs, one waits. */
+const DEPTH = 2;
+
+/**
+ * Records dispatches and submits them in short batches, at most two under way, so that a device never looks hung, a
+ * page stays responsive and an abort takes effect soon. How much fits a batch is learnt from the batches before.
+ */
+export class Queue {
+  readonly #device: GPUDevice;
+  readonly #guard: <T>(what: string, make: () => T) => T;
+  readonly #settle: <T>(promise: Promise<T>) => Promise<T>;
+  readonly #pause: ((ms: number) => Promise<void>) | undefined;
+  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #ring: GPUBuffer;
+  readonly #slotBytes: number;
+  readonly #slots: ArrayBuffer;
+  #recorded: Dispatch[] = [];
+  #recordedFlops = 0;
+  #waiting: { flops: number; since: number }[] = [];
+  #flopsPerMs = 4e6;
+
+  constructor(
+    device: GPUDevice,
+    guard: <T>(what: string, make: () => T) => T,
+    settle: <T>(promise: Promise<T>) => Promise<T>,
+    pause: ((ms: number) => Promise<void>) | undefined,
+  ) {
+    this.#device = device;
+    this.#guard = guard;
+    this.#settle = settle;
+    this.#pause = pause;
+    this.#slotBytes = Math.max(256, device.limits.minUniformBufferOffsetAlignment);
+    this.#slots = new ArrayBuffer(SLOTS * this.#slotBytes);
+    this.#ring = guard("the uniform ring", () =>
+      device.createBuffer({
+        label: "dims",
+        size: SLOTS * this.#slotBytes,
+        usage: GPU_BUFFER.UNIFORM | GPU_BUFFER.COPY_DST,
+      }),
+    );
+  }
+
+  /** Floating-point operations that one dispatch should not pass: half a submission, at least 2²⁶. */
+  get dispatchFlops(): number {
+    return Math.max(2 ** 26, (this.#flopsPerMs * SUBMISSION_MS) / 2);
+  }
+
+  /** @internal records one dispatch; `defineShader` is the way to call it */
+  dispatch(
+    shader: ShaderLayout,
+    sizes: Readonly<Record<string, number>>,
+    buffers: readonly GPUBuffer[],
+    dims: readonly number[],
+    groups: readonly [number, number, number],
+    flops: number,
+  ): void {
+    const most = this.#device.limits.maxComputeWorkgroupsPerDimension;
+    if (!groups.every((count) => count >= 1 && count <= most))
+      throw new GpuError(
+        "limit",
+        `${shader.name}: a grid of ${groups.join(" × ")} workgroups is needed, but maxComputeWorkgroupsPerDimension is ${most}. Cut the work into smaller pieces.`,
+      );
+    if (this.#recorded.length === SLOTS) this.submit();
+    const { pipeline, layout } = this.#pipeline(shader, sizes);
+    const slot = this.#recorded.length * this.#slotBytes;
+    const view = new DataView(this.#slots, slot, this.#slotBytes);
+    dims.forEach((value, index) => {
+      if (shader.dimTypes[index] === "f32") view.setFloat32(4 * index, value, true);
+      else view.setUint32(4 * index, value, true);
+    });
+    const group = this.#guard(`${shader.name}: its bind group`, () =>
+      this.#device.createBindGroup({
+        label: shader.name,
+        layout,
+        entries: [
+          ...buffers.map((buffer, index) => ({
+            binding: shader.bindings[index].binding,
+            resource: { buffer },
+          })),
+          {
+            binding: shader.dimsBinding,
+            resource: { buffer: this.#ring, size: 16 * Math.ceil(dims.length / 4) },
+          },
+        ],
+      }),
+    );
+    this.#recorded.push({ pipeline, group, slot, groups });
+    this.#recordedFlops += flops;
+  }
+
+  /** Sends what is recorded to the device. */
+  submit(): void {
+    const batch = this.#recorded;
+    if (batch.length === 0) return;
+    this.#guard(`a submission of ${batch.length} dispatches`, () => {
+      this.#device.queue.writeBuffer(this.#ring, 0, this.#slots, 0, batch.length * this.#slotBytes);
+      const encoder = this.#device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const { pipeline, group, slot, groups } of batch) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group, [slot]);
+        pass.dispatchWorkgroups(...groups);
+      }
+      pass.end();
+      this.#device.queue.submit([encoder.finish()]);
+    });
+    this.#waiting.push({ flops: this.#recordedFlops, since: Date.now() });
+    this.#recorded = [];
+    this.#recordedFlops = 0;
+  }
+
+  /**
+   * A place in a stage's loop where it may wait: reports progress, ends an aborted job, submits when a batch is full
+   * and waits while two batches are under way.
+   */
+  async pace(job: Job | undefined, stage: string, share: number): Promise<void> {
+    job?.signal?.throwIfAborted();
+    job?.onProgress?.({ stage, share: Math.min(1, share) });
+    if (
+      this.#recordedFlops < this.#flopsPerMs * SUBMISSION_MS &&
+      this.#recorded.length < (SLOTS * 3) / 4
+    )
+      return;
+    this.submit();
+    if (this.#waiting.length >= DEPTH) {
+      await this.drain();
+      job?.signal?.throwIfAborted();
+    }
+  }
+
+  /** Follows a stage of `flops` operations: to be told, and waited for, after each dispatch's worth. */
+  meter(job: Job | undefined, stage: string, flops: number): Meter {
+    let done = 0;
+    return (more) => this.pace(job, stage, (done += more) / flops);
+  }
+
+  /**
+   * Waits until all that was submitted is done. Where the host lends a way to sleep, the predicted time is slept
+   * through before the device is asked, because asking keeps a core busy in Node.
+   */
+  async drain(): Promise<void> {
+    this.submit();
+    const batches = this.#waiting;
+    if (batches.length === 0) return;
+    this.#waiting = [];
+    const flops = batches.reduce((sum, batch) => sum + batch.flops, 0);
+    const { since } = batches[0];
+    const predicted = 0.8 * (flops / this.#flopsPerMs) - (Date.now() - since);
+    if (this.#pause && predicted > 2) await this.#settle(this.#pause(Math.min(predicted, 1000)));
+    const asked = Date.now();
+    await this.#settle(this.#device.queue.onSubmittedWorkDone());
+    const took = Date.now() - since;
+    if (Date.now() - asked <= 1) {
+      // Done before it was asked for: how much faster is not known.
+      if (flops > this.#flopsPerMs * took) this.#flopsPerMs *= 1.5;
+      else if (predicted > 2) this.#flopsPerMs *= 1.25;
+    } else this.#flopsPerMs = Math.max(1e4, (this.#flopsPerMs + flops / took) / 2);
+  }
+
+  #pipeline(shader: ShaderLayout, sizes: Readonly<Record<string, number>>): Pipeline {
+    const key = `${shader.name} ${JSON.stringify(sizes)} ${shader.code.length}`;
+    const known = this.#pipelines.get(key);
+    if (known) return known;
+    const label = shader.name;
+    const made = this.#guard(`${label}: its pipeline`, () => {
+      const layout = this.#device.createBindGroupLayout({
+        label,
+        entries: [
+          ...shader.bindings.map(({ binding, access }) => ({
+            binding,
+            visibility: COMPUTE,
+            buffer: {
+              type: access === "read" ? ("read-only-storage" as const) : ("storage" as const),
+            },
+          })),
+          {
+            binding: shader.dimsBinding,
+            visibility: COMPUTE,
+            buffer: { type: "uniform" as const, hasDynamicOffset: true },
+          },
+        ],
+      });
+      const pipeline = this.#device.createComputePipeline({
+        label,
+        layout: this.#device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+        compute: {
+          module: this.#device.createShaderModule({ label, code: shader.code }),
+          entryPoint: shader.name,
+          constants: { ...sizes },
+        },
+      });
+      return { pipeline, layout };
+    });
+    this.#pipelines.set(key, made);
+    return made;
+  }
+
+  /** @internal frees the ring */
+  destroy(): void {
+    this.#recorded = [];
+    this.#ring.destroy();
+  }
+}
+
+/** `GPUBufferUsage` and `GPUShaderStage.COMPUTE`, as the specification fixes them: a library reads no globals. */
+export const GPU_BUFFER = {
+  MAP_READ: 0x1,
+  COPY_SRC: 0x4,
+  COPY_DST: 0x8,
+  UNIFORM: 0x40,
+  STORAGE: 0x80,
+} as const;
+const COMPUTE = 0x4;

@@ -1,0 +1,22 @@
+export { GpuError, InputError, NonFiniteError, type GpuErrorCode } from "./errors.ts";
+export { Gpu, openGpu, type GpuStats, type OpenOptions } from "./gpu/device.ts";
+export { Matrix } from "./gpu/matrix.ts";
+export { DEFAULT_LIMITS, type Limits } from "./gpu/plan.ts";
+export type { Job, Progress } from "./gpu/queue.ts";
+export { ACTIVATIONS, type Activation } from "./stages/0-activation.ts";
+export { network, type Layer, type Network, type NetworkSpec } from "./stages/0-network.ts";
+export { normals } from "./stages/0-normal.ts";
+export {
+  uploadWeights,
+  weights,
+  type DeviceWeights,
+  type LayerWeights,
+} from "./stages/0-weights.ts";
+export { forward, type Activations } from "./stages/1-forward.ts";
+export { backward, type Signals } from "./stages/2-backward.ts";
+export { gram, planGram, type GramOptions, type GramPlan } from "./stages/3-gram.ts";
+export { gramError } from "./stages/3-exact.ts";
+export { lanczos, ritzVectors, type Lanczos, type LanczosOptions } from "./stages/4-lanczos.ts";
+export { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";
+export { ntk, tangentKernel, type Ntk } from "./ntk.ts";
+export { fillJacobian } from "./stages/2-jacobian.ts";

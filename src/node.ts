@@ -1,0 +1,36 @@
+import { openGpu as openCore, type Gpu, type Limits } from "./index.ts";
+import { findAdapter } from "./node/adapters.ts";
+
+export * from "./index.ts";
+export { adapters, type AdapterInfo } from "./node/adapters.ts";
+export { nodeFiles, writeAtomic } from "./formats/files.ts";
+export { loadInputs, loadTargets, readTable, type Inputs, type Targets } from "./formats/inputs.ts";
+export { npyHeader, readNpy, writeNpy } from "./formats/npy.ts";
+export { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+export type { Table } from "./formats/table.ts";
+export { loadWeights } from "./formats/weights.ts";
+
+/**
+ * Opens an engine in Node: finds Dawn and an adapter, a GPU first, then a software driver of the system, then the
+ * embedded one of `@sparticuz/chromium`.
+ *
+ * ```ts
+ * using gpu = await openGpu();
+ * ```
+ *
+ * @param options adapter: part of the adapter's name, description or kind; default the variable NTK_ADAPTER.
+ * limits: limits to plan with where they are smaller than the device's
+ * @throws GpuError "adapter" where there is none, or none that matches
+ */
+export async function openGpu(
+  options: { readonly adapter?: string; readonly limits?: Partial<Limits> } = {},
+): Promise<Gpu> {
+  const { adapter, hold, info } = await findAdapter(options.adapter);
+  return openCore({
+    adapter,
+    hold,
+    limits: options.limits,
+    description: info.description,
+    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  });
+}

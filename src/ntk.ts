@@ -1,0 +1,79 @@
+import type { Gpu } from "./gpu/device.ts";
+import type { Matrix } from "./gpu/matrix.ts";
+import type { Values } from "./gpu/values.ts";
+import type { Network } from "./stages/0-network.ts";
+import { uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
+import { forward } from "./stages/1-forward.ts";
+import { gramError } from "./stages/3-exact.ts";
+import { gram, type GramOptions } from "./stages/3-gram.ts";
+import { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";
+
+/** A network's tangent kernel on a set of samples, and its spectrum. */
+export interface Ntk {
+  /** H [n · O, n · O] row-major, symmetric to the bit; index i · O + a for sample i and output a. */
+  readonly gram: Float32Array;
+  readonly spectrum: Spectrum;
+}
+
+/**
+ * The whole way: network, weights and inputs to tangent kernel and spectrum.
+ *
+ * ```ts
+ * const net = network({
+ *   widths: [2, 64, 1], activation: "tanh", parameterization: "ntk", weightScale: 1, biasScale: 0.1,
+ * });
+ * const inputs = Float32Array.of(1, 0, 0, 1, -1, 0); // three points of the plane
+ * const { gram, spectrum } = await ntk(gpu, net, weights(net, 0), inputs);
+ * ```
+ *
+ * @param values one entry a layer, as `weights` draws them or a file holds them
+ * @param inputs f32 [n, net.inputs] row-major
+ * @param options which eigenvalues; route and outputs of the kernel; how to follow and stop it
+ *
+ * **Error** every eigenvalue comes with an interval for the exact kernel of these weights and inputs.
+ * **Cost** that of `forward`, `backward`, `gram` and `spectrum`.
+ */
+export async function ntk(
+  gpu: Gpu,
+  net: Network,
+  values: readonly LayerWeights[],
+  inputs: Values,
+  options: GramOptions & Omit<SpectrumOptions, "values" | "matrixError"> = {},
+): Promise<Ntk> {
+  const { method, outputs, panels, ...which } = options;
+  const { signal, onProgress } = options;
+  const job = { signal, onProgress };
+  using h = await tangentKernel(gpu, net, values, inputs, null, {
+    ...job,
+    method,
+    outputs,
+    panels,
+  });
+  const onHost = await gpu.read(h, job);
+  const matrixError = gramError(net, values, inputs, onHost, outputs === "trace");
+  return {
+    gram: onHost,
+    spectrum: await spectrum(gpu, h, { ...which, values: onHost, matrixError }),
+  };
+}
+
+/**
+ * The tangent kernel on the device, of one set of samples or between two.
+ *
+ * @param inputs f32 [n1, net.inputs] row-major
+ * @param others f32 [n2, net.inputs] along the columns; null for the kernel of `inputs` with itself
+ * @returns as `gram` gives it, the caller's to destroy
+ */
+export async function tangentKernel(
+  gpu: Gpu,
+  net: Network,
+  values: readonly LayerWeights[],
+  inputs: Values,
+  others: Values | null = null,
+  options: GramOptions = {},
+): Promise<Matrix> {
+  using weights = uploadWeights(gpu, net, values);
+  using acts = await forward(gpu, net, weights, inputs, options);
+  using otherActs = others && (await forward(gpu, net, weights, others, options));
+  return await gram(gpu, net, weights, acts, otherActs, options);
+}

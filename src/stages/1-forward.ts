@@ -1,0 +1,104 @@
+import activateWgsl from "../../shaders/fragments/activate.wgsl";
+import activationsWgsl from "../../shaders/fragments/activations.wgsl";
+import transcendentalWgsl from "../../shaders/fragments/transcendental.wgsl";
+import { InputError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { dispose, type Matrix } from "../gpu/matrix.ts";
+import type { Job } from "../gpu/queue.ts";
+import { described, type Values } from "../gpu/values.ts";
+import { ACTIVATIONS } from "./0-activation.ts";
+import { FiniteCheck } from "./0-finite.ts";
+import type { Network } from "./0-network.ts";
+import { defineProduct, productFlops } from "./0-product.ts";
+import type { DeviceWeights } from "./0-weights.ts";
+
+const activate = defineProduct({
+  wgsl: [activateWgsl, activationsWgsl, transcendentalWgsl],
+  buffers: {
+    bias: ["read", 1, "rows"],
+    z: ["read_write", "rows", "columns"],
+    a: ["read_write", "rows", "columns"],
+  },
+  sizes: { ACTIVATION: 0, SLOPE: 0.01 },
+});
+
+/** What each layer computed for each sample; samples are columns. */
+export interface Activations {
+  readonly n: number;
+  /** What layer l sees, from the inputs on: `a[l]` [fanIn of layer l, n]. */
+  readonly a: readonly Matrix[];
+  /** Pre-activations of layer l: `z[l]` [units, n]; the last are the network's outputs. */
+  readonly z: readonly Matrix[];
+  destroy(): void;
+  [dispose](): void;
+}
+
+/** Number of samples in an array of inputs [n, net.inputs]. @throws InputError where there is no whole number of them */
+export function sampleCount(caller: string, net: Network, inputs: Values): number {
+  const n = inputs?.length / net.inputs;
+  if (!(Number.isSafeInteger(n) && n >= 1))
+    throw new InputError(
+      `${caller}: inputs hold ${inputs?.length ?? described(inputs)} values, but must hold one or more samples of ${net.inputs}. Check their shape.`,
+    );
+  return n;
+}
+
+/**
+ * The network's forward pass:
+ *
+ *   z[l] = c[l] · W[l] a[l] + β[l] · b[l]        a[l+1] = φ(z[l])
+ *
+ * @param inputs f32 [n, net.inputs] row-major
+ * @returns activations of all layers, the caller's to destroy
+ *
+ * **Error** of a sum as in `product.wgsl`, of φ as in `activations.wgsl`.
+ * **Cost** 2 · n · parameters flops; 8 · n · Σ width bytes.
+ * @throws InputError for wrong inputs, NonFiniteError that names the layer where a value overflows
+ */
+export async function forward(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  inputs: Values,
+  job?: Job,
+): Promise<Activations> {
+  const n = sampleCount("forward", net, inputs);
+  const a = [gpu.upload("inputs", net.inputs, n, inputs, true)];
+  const z: Matrix[] = [];
+  const destroy = () => [...a, ...z].forEach((matrix) => matrix.destroy());
+  try {
+    const flops = net.layers.reduce((sum, l) => sum + productFlops(l.fanIn, l.units, n), 0);
+    const meter = gpu.queue.meter(job, "forward", flops);
+    using check = new FiniteCheck(gpu, net.layers.length);
+    for (const layer of net.layers) {
+      const { transposed, bias } = weights.layers[layer.index];
+      const place = `layer ${layer.index + 1}`;
+      z.push(gpu.matrix(`pre-activations of ${place}`, layer.units, n));
+      a.push(gpu.matrix(`activations of ${place}`, layer.units, n));
+      await activate(
+        gpu,
+        {
+          buffers: {
+            left: transposed,
+            right: a[layer.index],
+            bias,
+            z: z[layer.index],
+            a: a[layer.index + 1],
+          },
+          scale: layer.scale,
+          shift: layer.shift,
+          sizes: { ACTIVATION: ACTIVATIONS.indexOf(layer.activation), SLOPE: net.slope },
+        },
+        meter,
+      );
+      check.watch(z[layer.index], `the pre-activations of ${place}, [units, samples],`);
+    }
+    // The outputs are pre-activations; the linear copy of them is of no use.
+    a.pop()?.destroy();
+    await check.settle("forward", "Scale the weights or the inputs down.", job);
+    return { n, a, z, destroy, [dispose]: destroy };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+}

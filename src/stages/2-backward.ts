@@ -1,0 +1,112 @@
+import activationsWgsl from "../../shaders/fragments/activations.wgsl";
+import loadWgsl from "../../shaders/fragments/load.wgsl";
+import maskWgsl from "../../shaders/fragments/mask.wgsl";
+import transcendentalWgsl from "../../shaders/fragments/transcendental.wgsl";
+import seedWgsl from "../../shaders/2-backward/seed.wgsl";
+import { InputError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { dispose, pitch, type Matrix } from "../gpu/matrix.ts";
+import type { Job } from "../gpu/queue.ts";
+import { defineShader } from "../gpu/shader.ts";
+import { ACTIVATIONS } from "./0-activation.ts";
+import { FiniteCheck } from "./0-finite.ts";
+import type { Network } from "./0-network.ts";
+import { defineProduct, productFlops } from "./0-product.ts";
+import type { DeviceWeights } from "./0-weights.ts";
+import type { Activations } from "./1-forward.ts";
+
+const seed = defineShader({
+  name: "seed",
+  wgsl: [seedWgsl, loadWgsl],
+  dims: ["outputs", "columns", "first", "count"],
+  buffers: { out: ["read_write", "outputs", "columns"] },
+  sizes: {},
+});
+
+const mask = defineProduct({
+  wgsl: [maskWgsl, activationsWgsl, transcendentalWgsl],
+  buffers: { z: ["read", "rows", "samples"], out: ["read_write", "rows", "columns"] },
+  sizes: { ACTIVATION: 0, SLOPE: 0.01 },
+});
+
+/** How each pre-activation moves each output. */
+export interface Signals {
+  /** Outputs that lie side by side for each sample. */
+  readonly outputs: number;
+  /** ∂f_o / ∂z[l]: `g[l]` [units, n · outputs], sample i and output o at column i · outputs + o. */
+  readonly g: readonly Matrix[];
+  destroy(): void;
+  [dispose](): void;
+}
+
+/** Which outputs the way back is gone for: all, or one. */
+export interface OutputRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * Per-sample backpropagation, for every output by itself:
+ *
+ *   g[L] = 1 for the output's own unit, else 0        g[l] = (c[l+1] · W[l+1]ᵀ g[l+1]) ∘ φ′(z[l])
+ *
+ * @param range default all outputs
+ * @returns signals of all layers, the caller's to destroy
+ *
+ * **Error** of a sum as in `product.wgsl`, of φ′ as in `activations.wgsl`, each times the next.
+ * **Cost** 2 · n · outputs · parameters flops without the first layer's; 4 · n · outputs · Σ units bytes.
+ * @throws NonFiniteError that names the layer where a signal overflows
+ */
+export async function backward(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  acts: Activations,
+  job?: Job,
+  range: OutputRange = { first: 0, count: net.outputs },
+): Promise<Signals> {
+  const { first, count } = range;
+  if (!(first >= 0 && count >= 1 && first + count <= net.outputs))
+    throw new InputError(
+      `backward: outputs ${first} to ${first + count - 1} were asked for, but there are ${net.outputs}. Ask for some of 0 to ${net.outputs - 1}.`,
+    );
+  const columns = acts.n * count;
+  const g: Matrix[] = Array(net.layers.length);
+  const destroy = () => g.forEach((matrix) => matrix.destroy());
+  try {
+    const last = net.layers.length - 1;
+    g[last] = gpu.matrix("signals of the outputs", net.outputs, columns);
+    seed(gpu, {
+      dims: { outputs: net.outputs, columns, first, count },
+      buffers: { out: g[last] },
+      groups: [Math.ceil(pitch(columns) / 4 / 64), Math.ceil(net.outputs / 16) * 16],
+      flops: g[last].bytes,
+    });
+    const flops = net.layers
+      .slice(1)
+      .reduce((sum, l) => sum + productFlops(l.units, l.fanIn, columns), 0);
+    const meter = gpu.queue.meter(job, "backward", flops);
+    using check = new FiniteCheck(gpu, net.layers.length);
+    for (let index = last - 1; index >= 0; index--) {
+      const layer = net.layers[index];
+      const above = weights.layers[index + 1].weight as Matrix;
+      g[index] = gpu.matrix(`signals of layer ${index + 1}`, layer.units, columns);
+      await mask(
+        gpu,
+        {
+          buffers: { left: above, right: g[index + 1], z: acts.z[index], out: g[index] },
+          outputs: count,
+          scale: net.layers[index + 1].scale,
+          sizes: { ACTIVATION: ACTIVATIONS.indexOf(layer.activation), SLOPE: net.slope },
+        },
+        meter,
+      );
+      check.watch(g[index], `the signals of layer ${index + 1}, [units, samples · outputs],`);
+    }
+    await check.settle("backward", "Scale the weights down.", job);
+    return { outputs: count, g, destroy, [dispose]: destroy };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+}

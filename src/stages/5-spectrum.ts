@@ -1,0 +1,139 @@
+import { InputError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Matrix } from "../gpu/matrix.ts";
+import { matrixBytes } from "../gpu/matrix.ts";
+import type { Job } from "../gpu/queue.ts";
+import { checkOptions } from "../gpu/values.ts";
+import { lanczos, ritzVectors } from "./4-lanczos.ts";
+import { PROBE_FAILURE, ritzError } from "./5-bound.ts";
+
+/** Which eigenvalues are wanted, and what is known of the matrix. */
+export interface SpectrumOptions extends Job {
+  /** Eigenvalues at the upper end; neither `top` nor `bottom`: all up to n = 4096, else 10 and 10. */
+  readonly top?: number;
+  /** Eigenvalues at the lower end. */
+  readonly bottom?: number;
+  /** Every eigenvalue, whatever n. */
+  readonly all?: boolean;
+  /** Whether eigenvectors are wanted too. */
+  readonly vectors?: boolean;
+  /** The matrix on the host [n, n], where it is more exact than on the device; default what the device holds. */
+  readonly values?: Float32Array | Float64Array;
+  /** ‖computed − meant‖₂ of the matrix itself, which widens every interval; default 0. */
+  readonly matrixError?: number;
+}
+
+/** Eigenvalues of a symmetric matrix with intervals. */
+export interface Spectrum {
+  /** Largest first; those asked for. */
+  readonly eigenvalues: Float64Array;
+  /** Half width of an interval around each of `eigenvalues` that holds the exact one. */
+  readonly errorBounds: Float64Array;
+  readonly lambdaMax: number;
+  readonly lambdaMin: number;
+  /** Half width of λ_min's interval. */
+  readonly lambdaMinBound: number;
+  /** λ_max / λ_min; null where λ_min's interval holds 0. */
+  readonly condition: number | null;
+  /** (tr H)² / ‖H‖_F². */
+  readonly effectiveRank: number;
+  readonly trace: number;
+  /** The bounds rest on random probes and samples, and hold with this probability. */
+  readonly boundKind: "probabilistic";
+  readonly confidence: number;
+  readonly steps: number;
+  readonly converged: boolean;
+  /** Unit eigenvectors [eigenvalues, n], the caller's to destroy; null unless asked for. */
+  readonly vectors: Matrix | null;
+}
+
+/** Up to this order, all eigenvalues are computed unless fewer are asked for. */
+export const WHOLE_ORDER = 4096;
+const ENDS = 10;
+
+/** The probes' failures, and room for the samples' of `gramError`. */
+const CONFIDENCE = 1 - 2 * PROBE_FAILURE - 1e-5;
+
+/**
+ * Eigenvalues of a symmetric matrix on the device, largest first, each with an interval.
+ *
+ * @param matrix [n, n], both triangles stored
+ * @returns see {@link Spectrum}
+ *
+ * **Error** half widths: the iteration's residual, what rounding did to basis and T (measured in f64 by
+ * random vectors), and `matrixError`.
+ * **Cost** all: about 6 n³ flops on the device, 450 n² on the CPU.
+ * @throws InputError for wrong options, GpuError "limit" where the basis does not fit a binding
+ */
+export async function spectrum(
+  gpu: Gpu,
+  matrix: Matrix,
+  options: SpectrumOptions = {},
+): Promise<Spectrum> {
+  checkOptions("spectrum", options, [
+    "top",
+    "bottom",
+    "all",
+    "vectors",
+    "values",
+    "matrixError",
+    "signal",
+    "onProgress",
+  ]);
+  const n = matrix.rows;
+  const { matrixError = 0, signal, onProgress } = options;
+  const job: Job = { signal, onProgress };
+  for (const key of ["top", "bottom"] as const) {
+    const count = options[key];
+    if (count !== undefined && !(Number.isSafeInteger(count) && count >= 1 && count <= n))
+      throw new InputError(
+        `spectrum: ${key} is ${count}, but there are ${n} eigenvalues. Ask for 1 to ${n}.`,
+      );
+  }
+  const ends = options.top ?? options.bottom;
+  const all = options.all ?? (ends === undefined && n <= WHOLE_ORDER);
+  const top = all ? n : (options.top ?? (ends === undefined ? Math.min(ENDS, n) : 0));
+  const bottom = all ? 0 : (options.bottom ?? (ends === undefined ? Math.min(ENDS, n) : 0));
+
+  const values = options.values ?? (await gpu.read(matrix, job));
+  let trace = 0;
+  let squares = 0;
+  let size = 0;
+  for (let i = 0; i < n; i++) trace += values[i * n + i];
+  for (let i = 0; i < n * n; i++) size = Math.max(size, Math.abs(values[i]));
+  for (let i = 0; i < n * n && size > 0; i++) squares += (values[i] / size) ** 2;
+
+  const { maxStorageBufferBindingSize: most } = gpu.limits;
+  const fitting = Math.floor(most / matrixBytes(16, n)) * 16 - 1;
+  using krylov = await lanczos(gpu, matrix, {
+    steps: all ? n : Math.min(n, fitting),
+    ...(all ? {} : { top: Math.max(top, 1), bottom: Math.max(bottom, 1) }),
+    size: size || 1,
+    signal,
+    onProgress,
+  });
+  const common = (await ritzError(gpu, values, krylov, job)) + matrixError;
+  const { steps, residuals } = krylov;
+  const places = [
+    ...Array.from({ length: Math.min(top, steps) }, (_, i) => i),
+    ...Array.from({ length: Math.min(bottom, steps) }, (_, i) => steps - bottom + i),
+  ].filter((place, index, list) => place >= 0 && (index === 0 || place > list[index - 1]));
+  const lambdaMax = krylov.values[0];
+  const lambdaMin = krylov.values[steps - 1];
+  const lambdaMinBound = residuals[steps - 1] + common;
+  return {
+    eigenvalues: Float64Array.from(places, (place) => krylov.values[place]),
+    errorBounds: Float64Array.from(places, (place) => residuals[place] + common),
+    lambdaMax,
+    lambdaMin,
+    lambdaMinBound,
+    condition: Math.abs(lambdaMin) > lambdaMinBound ? lambdaMax / lambdaMin : null,
+    effectiveRank: squares > 0 ? (trace / size) ** 2 / squares : 0,
+    trace,
+    boundKind: "probabilistic",
+    confidence: CONFIDENCE,
+    steps,
+    converged: krylov.converged,
+    vectors: options.vectors ? await ritzVectors(gpu, krylov, places, job) : null,
+  };
+}
