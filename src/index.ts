@@ -13,6 +13,7 @@ export {
   type LayerWeights,
 } from "./stages/0-weights.ts";
 export { forward, type Activations } from "./stages/1-forward.ts";
+export { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 export { backward, type Signals } from "./stages/2-backward.ts";
 export { gram, planGram, type GramOptions, type GramPlan } from "./stages/3-gram.ts";
 export { gramError } from "./stages/3-exact.ts";

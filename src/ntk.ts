@@ -4,6 +4,7 @@ import type { Values } from "./gpu/values.ts";
 import type { Network } from "./stages/0-network.ts";
 import { uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
 import { forward } from "./stages/1-forward.ts";
+import { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 import { gramError } from "./stages/3-exact.ts";
 import { gram, type GramOptions } from "./stages/3-gram.ts";
 import { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";
@@ -13,6 +14,8 @@ export interface Ntk {
   /** H [n · O, n · O] row-major, symmetric to the bit; index i · O + a for sample i and output a. */
   readonly gram: Float32Array;
   readonly spectrum: Spectrum;
+  /** ReLU units whose side of the kink had to be decided in f64. */
+  readonly kinks: Kinks;
 }
 
 /**
@@ -42,19 +45,21 @@ export async function ntk(
 ): Promise<Ntk> {
   const { method, outputs, panels, ...which } = options;
   const { signal, onProgress } = options;
-  const job = { signal, onProgress };
-  using h = await tangentKernel(gpu, net, values, inputs, null, {
-    ...job,
-    method,
-    outputs,
-    panels,
+  const own = ownCopy(values);
+  const samples = inputs.slice();
+  const { h, kinks } = await kernelOf(gpu, net, own, samples, null, {
+    ...{ signal, onProgress },
+    ...{ method, outputs, panels },
   });
-  const onHost = await gpu.read(h, job);
-  const matrixError = gramError(net, values, inputs, onHost, outputs === "trace");
-  return {
-    gram: onHost,
-    spectrum: await spectrum(gpu, h, { ...which, values: onHost, matrixError }),
-  };
+  try {
+    const onHost = await gpu.read(h, options);
+    const matrixError =
+      kinks.undecided > 0 ? Infinity : gramError(net, own, samples, onHost, outputs === "trace");
+    const found = await spectrum(gpu, h, { ...which, values: onHost, matrixError });
+    return { gram: onHost, spectrum: found, kinks };
+  } finally {
+    h.destroy();
+  }
 }
 
 /**
@@ -72,8 +77,26 @@ export async function tangentKernel(
   others: Values | null = null,
   options: GramOptions = {},
 ): Promise<Matrix> {
+  const [samples, otherSamples] = [inputs.slice(), others && others.slice()];
+  return (await kernelOf(gpu, net, ownCopy(values), samples, otherSamples, options)).h;
+}
+
+/** The way from host values to H on the device; the values must stay as they are meanwhile. */
+async function kernelOf(
+  gpu: Gpu,
+  net: Network,
+  values: readonly LayerWeights[],
+  inputs: Values,
+  others: Values | null,
+  options: GramOptions,
+): Promise<{ h: Matrix; kinks: Kinks }> {
   using weights = uploadWeights(gpu, net, values);
   using acts = await forward(gpu, net, weights, inputs, options);
+  const kinks = await decideKinks(gpu, net, values, inputs, acts, options);
   using otherActs = others && (await forward(gpu, net, weights, others, options));
-  return await gram(gpu, net, weights, acts, otherActs, options);
+  if (others && otherActs) await decideKinks(gpu, net, values, others, otherActs, options);
+  return { h: await gram(gpu, net, weights, acts, otherActs, options), kinks };
 }
+
+const ownCopy = (values: readonly LayerWeights[]): LayerWeights[] =>
+  values.map(({ weight, bias }) => ({ weight: weight.slice(), bias: bias && bias.slice() }));

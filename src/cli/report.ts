@@ -46,11 +46,10 @@ export async function reportCommand(
       ...session.job,
       ...choice,
       ...which,
-      vectors: true,
+      vectors: SHOWN,
     });
     const { vectors } = spectrum;
-    const shown = Math.min(SHOWN, spectrum.eigenvalues.length);
-    const top = vectors && (await gpu.read(vectors, { signal }, 0, shown));
+    const top = vectors && (await gpu.read(vectors, { signal }));
     vectors?.destroy();
     session.enter("pictures");
 

@@ -40,7 +40,10 @@ export async function spectrumCommand(
 ): Promise<void> {
   const session = new Session(options, signal);
   try {
-    const which = { ...eigenvalueChoice(options), vectors: options.vectors !== undefined };
+    const which = {
+      ...eigenvalueChoice(options),
+      vectors: options.vectors === undefined ? 0 : Infinity,
+    };
     const choice = gramChoice(options);
     let result: Spectrum;
     let gpu: Gpu;

@@ -152,17 +152,22 @@ export class Gpu {
     });
   }
 
-  /** Overwrites one row of a matrix with these very bits. @throws InputError for a wrong row or length */
-  writeBits(matrix: Matrix, row: number, bits: Values): void {
-    if (!(row >= 0 && row < matrix.rows && bits.length === matrix.columns))
+  /**
+   * Overwrites part of one row of a matrix with these very bits.
+   *
+   * @param first column that the first of them goes to
+   * @throws InputError where they do not fit the row
+   */
+  writeBits(matrix: Matrix, row: number, bits: Values, first = 0): void {
+    if (!(row >= 0 && row < matrix.rows && first >= 0 && first + bits.length <= matrix.columns))
       throw new InputError(
-        `${matrix.name}: ${bits.length} values for row ${row} were given, but it has ${matrix.rows} rows of ${matrix.columns}. Give one whole row.`,
+        `${matrix.name}: ${bits.length} values from column ${first} of row ${row} were given, but it is ${matrix.rows} × ${matrix.columns}. Stay inside.`,
       );
     this.queue.submit();
     this.#guard(`${matrix.name}: a row`, () =>
       this.device.queue.writeBuffer(
         matrix.buffer,
-        row * matrix.pitch * 4,
+        (row * matrix.pitch + first) * 4,
         bits as Float32Array<ArrayBuffer>,
       ),
     );

@@ -6,11 +6,11 @@ import { dispose, pitch, type Matrix } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 
-const finite = defineShader({
+export const finite = defineShader({
   name: "finite",
   wgsl: [finiteWgsl, loadWgsl],
   dims: ["rows", "columns", "slots", "slot"],
-  buffers: { matrix: ["read", "rows", "columns"], found: ["read_write", "slots", 2] },
+  buffers: { matrix: ["read", "rows", "columns"], found: ["read_write", "slots", 3] },
   sizes: {},
 });
 
@@ -23,8 +23,8 @@ export class FiniteCheck {
   /** @param slots how many matrices will be looked at */
   constructor(gpu: Gpu, slots: number) {
     this.#gpu = gpu;
-    this.#found = gpu.matrix("finite found", slots, 2);
-    const row = new Float32Array(new Uint32Array([0, 0xffffffff]).buffer);
+    this.#found = gpu.matrix("finite found", slots, 3);
+    const row = new Float32Array(new Uint32Array([0, 0xffffffff, 0]).buffer);
     for (let slot = 0; slot < slots; slot++) gpu.writeBits(this.#found, slot, row);
   }
 
@@ -45,12 +45,18 @@ export class FiniteCheck {
     this.#watched.push({ matrix, operand });
   }
 
-  /** Waits for the looks. @throws NonFiniteError for the first matrix that is not finite */
-  async settle(caller: string, cure: string, job?: Job): Promise<void> {
-    const found = new Uint32Array((await this.#gpu.read(this.#found, job)).buffer);
-    this.#watched.forEach(({ matrix, operand }, slot) => {
-      const [count, place] = found.subarray(2 * slot, 2 * slot + 2);
-      if (count === 0) return;
+  /**
+   * Waits for the looks.
+   *
+   * @returns the largest |value| of each matrix
+   * @throws NonFiniteError for the first matrix that is not finite
+   */
+  async settle(caller: string, cure: string, job?: Job): Promise<number[]> {
+    const values = await this.#gpu.read(this.#found, job);
+    const found = new Uint32Array(values.buffer);
+    return this.#watched.map(({ matrix, operand }, slot) => {
+      const [count, place] = found.subarray(3 * slot, 3 * slot + 2);
+      if (count === 0) return values[3 * slot + 2];
       const width = pitch(matrix.columns);
       const index = Math.floor(place / width) * matrix.columns + (place % width);
       throw new NonFiniteError(caller, operand, index, count, cure);

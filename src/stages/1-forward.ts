@@ -12,7 +12,7 @@ import type { Network } from "./0-network.ts";
 import { defineProduct, productFlops } from "./0-product.ts";
 import type { DeviceWeights } from "./0-weights.ts";
 
-const activate = defineProduct({
+export const activate = defineProduct({
   wgsl: [activateWgsl, activationsWgsl, transcendentalWgsl],
   buffers: {
     bias: ["read", 1, "rows"],
@@ -29,6 +29,8 @@ export interface Activations {
   readonly a: readonly Matrix[];
   /** Pre-activations of layer l: `z[l]` [units, n]; the last are the network's outputs. */
   readonly z: readonly Matrix[];
+  /** Largest |z| of each layer. */
+  readonly largest: readonly number[];
   destroy(): void;
   [dispose](): void;
 }
@@ -95,8 +97,8 @@ export async function forward(
     }
     // The outputs are pre-activations; the linear copy of them is of no use.
     a.pop()?.destroy();
-    await check.settle("forward", "Scale the weights or the inputs down.", job);
-    return { n, a, z, destroy, [dispose]: destroy };
+    const largest = await check.settle("forward", "Scale the weights or the inputs down.", job);
+    return { n, a, z, largest, destroy, [dispose]: destroy };
   } catch (error) {
     destroy();
     throw error;

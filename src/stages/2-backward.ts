@@ -15,7 +15,7 @@ import { defineProduct, productFlops } from "./0-product.ts";
 import type { DeviceWeights } from "./0-weights.ts";
 import type { Activations } from "./1-forward.ts";
 
-const seed = defineShader({
+export const seed = defineShader({
   name: "seed",
   wgsl: [seedWgsl, loadWgsl],
   dims: ["outputs", "columns", "first", "count"],
@@ -23,7 +23,7 @@ const seed = defineShader({
   sizes: {},
 });
 
-const mask = defineProduct({
+export const mask = defineProduct({
   wgsl: [maskWgsl, activationsWgsl, transcendentalWgsl],
   buffers: { z: ["read", "rows", "samples"], out: ["read_write", "rows", "columns"] },
   sizes: { ACTIVATION: 0, SLOPE: 0.01 },

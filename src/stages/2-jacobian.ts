@@ -8,7 +8,7 @@ import type { Network } from "./0-network.ts";
 import type { Activations } from "./1-forward.ts";
 import type { Signals } from "./2-backward.ts";
 
-const rows = defineShader({
+export const rows = defineShader({
   name: "rows",
   wgsl: [rowsWgsl, loadWgsl],
   dims: [

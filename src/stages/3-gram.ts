@@ -16,13 +16,13 @@ import type { Activations } from "./1-forward.ts";
 import { backward, type OutputRange, type Signals } from "./2-backward.ts";
 import { fillJacobian, jacobianFlops } from "./2-jacobian.ts";
 
-const add = defineProduct({
+export const add = defineProduct({
   wgsl: [addWgsl],
   buffers: { out: ["read_write", "rows", "columns"] },
   sizes: {},
 });
 
-const hadamard = defineProduct({
+export const hadamard = defineProduct({
   wgsl: [hadamardWgsl],
   buffers: {
     factor: ["read", "rowSamples", "samples"],
@@ -31,7 +31,7 @@ const hadamard = defineProduct({
   sizes: {},
 });
 
-const mirror = defineShader({
+export const mirror = defineShader({
   name: "mirror",
   wgsl: [mirrorWgsl, loadWgsl],
   dims: ["n"],

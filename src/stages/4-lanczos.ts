@@ -21,7 +21,7 @@ import {
   type TridiagonalEigen,
 } from "./4-tridiagonal.ts";
 
-const multiply = defineShader({
+export const multiply = defineShader({
   name: "multiply",
   wgsl: [multiplyWgsl, loadWgsl],
   dims: ["n", "vectors", "blocks", "step"],
@@ -32,21 +32,21 @@ const multiply = defineShader({
   },
   sizes: {},
 });
-const gather = defineShader({
+export const gather = defineShader({
   name: "gather",
   wgsl: [gatherWgsl, loadWgsl],
   dims: ["n", "vectors", "blocks", "step", "scale"],
   buffers: { partial: ["read", "blocks", "n"], basis: ["read_write", "vectors", "n"] },
   sizes: {},
 });
-const project = defineShader({
+export const project = defineShader({
   name: "project",
   wgsl: [projectWgsl, loadWgsl],
   dims: ["n", "vectors", "chunks", "step", "first", "last"],
   buffers: { basis: ["read", "vectors", "n"], dots: ["read_write", "chunks", "vectors"] },
   sizes: {},
 });
-const collapse = defineShader({
+export const collapse = defineShader({
   name: "collapse",
   wgsl: [collapseWgsl, loadWgsl],
   dims: ["vectors", "chunks", "step", "round"],
@@ -57,14 +57,14 @@ const collapse = defineShader({
   },
   sizes: {},
 });
-const subtract = defineShader({
+export const subtract = defineShader({
   name: "subtract",
   wgsl: [subtractWgsl, loadWgsl],
   dims: ["n", "vectors", "step"],
   buffers: { weights: ["read", 1, "vectors"], basis: ["read_write", "vectors", "n"] },
   sizes: {},
 });
-const scale = defineShader({
+export const scale = defineShader({
   name: "scale",
   wgsl: [scaleWgsl, loadWgsl],
   dims: ["n", "vectors", "chunks", "step"],

@@ -6,6 +6,8 @@ import type { Lanczos } from "./4-lanczos.ts";
 /** Random vectors that a norm is tried with, and the smallest share of the top direction that one of them may hold. */
 const PROBES = 8;
 const SHARE = 0.2;
+/** Applications of the map to each probe: more of them leave less of the other directions in the bound. */
+const ROUNDS = 4;
 
 /** Probability that none of the probes holds SHARE of the top direction: (√(2/π) · 0.2)⁸ < 5e-7. */
 export const PROBE_FAILURE = (Math.sqrt(2 / Math.PI) * SHARE) ** PROBES;
@@ -14,12 +16,12 @@ export const PROBE_FAILURE = (Math.sqrt(2 / Math.PI) * SHARE) ** PROBES;
  * A bound on the 2-norm of a linear map from how it stretches Gaussian vectors, right with probability
  * 1 − {@link PROBE_FAILURE} whatever the map:
  *
- *   ‖M‖^p · |⟨v, x⟩| ≤ ‖(MᵀM)^(p/2) x‖ with v the top direction, and some x has |⟨v, x⟩| ≥ 0.2
+ *   ‖S‖⁴ · |⟨v, x⟩| ≤ ‖S⁴ x‖ with v the top direction of S = MᵀM, and some x has |⟨v, x⟩| ≥ 0.2
  *
  * @param size length of the vectors that go in
  * @param square x ↦ MᵀM x, or x ↦ M x for a symmetric M with `symmetric`
  *
- * **Cost** 16 applications. **From** the power method's analysis by Kuczyński & Woźniakowski 1992.
+ * **Cost** 32 applications. **From** the power method's analysis by Kuczyński & Woźniakowski 1992.
  */
 async function normBound(
   size: number,
@@ -31,7 +33,7 @@ async function normBound(
   for (let probe = 0; probe < PROBES; probe++) {
     let x: Float64Array = normals64(7, size, probe * size);
     let grown = 1;
-    for (let round = 0; round < 2; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       x = square(x);
       // Kept near 1 between rounds, as tiny maps would underflow.
       const length = norm(x);
@@ -39,8 +41,8 @@ async function normBound(
       if (length > 0) x = x.map((value) => value / length);
       await pause();
     }
-    const product = Math.sqrt(grown / SHARE);
-    bound = Math.max(bound, symmetric ? product : Math.sqrt(product));
+    const stretch = (grown / SHARE) ** (1 / ROUNDS);
+    bound = Math.max(bound, symmetric ? stretch : Math.sqrt(stretch));
   }
   return bound;
 }
@@ -97,13 +99,16 @@ const tridiagonalTimes = (
 /**
  * How far the eigenvalues of T are from values of the matrix, beside the residual that the iteration knows of:
  *
- *   |λ − θ| ≤ residual + ‖F‖ + δ · ‖T‖,   F = A Q − Q T − β q eᵀ,   δ = ‖QᵀQ − 1‖,   both over 1 − δ
+ *   |λ − θ| ≤ residual + (‖F‖ + δ² ‖T‖) / (1 − δ)²,   F = A Q − Q T − β q eᵀ,   δ = ‖QᵀQ − 1‖
+ *
+ * The loss of orthogonality counts only squared: with Q = U P, P = (QᵀQ)^½ = 1 + Δ, the first order of
+ * P T P⁻¹ − T is Δ T − T Δ, which is antisymmetric, while Uᵀ A U − T is symmetric.
  *
  * F and δ are measured in f64 on the CPU by random vectors, so the bound rests on no model of rounding.
  *
  * @param matrix the matrix whose eigenvalues are meant, on the host: [n, n]
  *
- * **Cost** about 150 n² + 300 n · steps operations on the CPU, and reading the basis back.
+ * **Cost** about 130 n² + 450 n · steps operations on the CPU, and reading the basis back.
  */
 export async function ritzError(
   gpu: Gpu,
@@ -113,8 +118,10 @@ export async function ritzError(
 ): Promise<number> {
   const n = basis.columns;
   const q = await gpu.read(basis, job);
+  let rounds = 0;
   const pause = async () => {
     job?.signal?.throwIfAborted();
+    job?.onProgress?.({ stage: "bounds", share: ++rounds / (2 * PROBES * ROUNDS) });
     await gpu.settle(gpu.device.queue.onSubmittedWorkDone());
   };
   const left = (x: Float64Array): Float64Array => {
@@ -135,5 +142,5 @@ export async function ritzError(
   const gap = (x: Float64Array) => times(q, steps, combined(q, n, x)).map((v, k) => v - x[k]);
   const delta = await normBound(steps, gap, true, pause);
   const size = Math.max(Math.abs(values[0]), Math.abs(values[steps - 1]));
-  return (f + delta * size) / (1 - Math.min(delta, 0.5));
+  return delta < 0.5 ? (f + delta * delta * size) / (1 - delta) ** 2 : Infinity;
 }

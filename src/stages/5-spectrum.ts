@@ -15,8 +15,8 @@ export interface SpectrumOptions extends Job {
   readonly bottom?: number;
   /** Every eigenvalue, whatever n. */
   readonly all?: boolean;
-  /** Whether eigenvectors are wanted too. */
-  readonly vectors?: boolean;
+  /** For how many of the eigenvalues, from the first, eigenvectors are wanted too; default 0. */
+  readonly vectors?: number;
   /** The matrix on the host [n, n], where it is more exact than on the device; default what the device holds. */
   readonly values?: Float32Array | Float64Array;
   /** ‖computed − meant‖₂ of the matrix itself, which widens every interval; default 0. */
@@ -43,7 +43,7 @@ export interface Spectrum {
   readonly confidence: number;
   readonly steps: number;
   readonly converged: boolean;
-  /** Unit eigenvectors [eigenvalues, n], the caller's to destroy; null unless asked for. */
+  /** Unit eigenvectors [vectors, n], the caller's to destroy; null unless asked for. */
   readonly vectors: Matrix | null;
 }
 
@@ -81,7 +81,7 @@ export async function spectrum(
     "onProgress",
   ]);
   const n = matrix.rows;
-  const { matrixError = 0, signal, onProgress } = options;
+  const { matrixError = 0, vectors = 0, signal, onProgress } = options;
   const job: Job = { signal, onProgress };
   for (const key of ["top", "bottom"] as const) {
     const count = options[key];
@@ -134,6 +134,6 @@ export async function spectrum(
     confidence: CONFIDENCE,
     steps,
     converged: krylov.converged,
-    vectors: options.vectors ? await ritzVectors(gpu, krylov, places, job) : null,
+    vectors: vectors > 0 ? await ritzVectors(gpu, krylov, places.slice(0, vectors), job) : null,
   };
 }

@@ -1,0 +1,97 @@
+import loadWgsl from "../../shaders/fragments/load.wgsl";
+import kinksWgsl from "../../shaders/1-forward/kinks.wgsl";
+import type { Gpu } from "../gpu/device.ts";
+import type { Job } from "../gpu/queue.ts";
+import { defineShader } from "../gpu/shader.ts";
+import type { Values } from "../gpu/values.ts";
+import type { Layer, Network } from "./0-network.ts";
+import type { LayerWeights } from "./0-weights.ts";
+import { exactForward } from "./1-exact.ts";
+import type { Activations } from "./1-forward.ts";
+
+export const kinks = defineShader({
+  name: "kinks",
+  wgsl: [kinksWgsl, loadWgsl],
+  dims: ["rows", "columns", "capacity", "near"],
+  buffers: { z: ["read", "rows", "columns"], found: ["read_write", 1, "capacity"] },
+  sizes: {},
+});
+
+/** Kinked units whose side of the kink rounding may have decided. */
+export interface Kinks {
+  /** Units of samples closer to 0 than rounding can tell. */
+  readonly near: number;
+  /** Those of them that were on the wrong side, and now are on the right one. */
+  readonly moved: number;
+  /** Those that were too many to decide. */
+  readonly undecided: number;
+}
+
+/** Pre-activations within this share of their layer's largest count as near: 16 roundings of it. */
+const NEAR = 2 ** -20;
+/** Near units that are decided, in each layer. */
+const CAPACITY = 4096;
+
+/** Whether a layer's derivative jumps at 0. */
+export const isKinked = ({ activation }: Layer): boolean =>
+  activation === "relu" || activation === "leaky_relu";
+
+/**
+ * Decides in f64 on which side of 0 those pre-activations of ReLU units are that rounding cannot tell. The tangent
+ * kernel jumps where a unit changes sides, so that without this no bound on its error could hold.
+ *
+ * @param inputs f32 [n, net.inputs], those that `acts` came from
+ * @param acts pre-activations on the wrong side are changed to the exact ones
+ *
+ * **Cost** 4 bytes read a pre-activation; 2 · parameters flops on the CPU for each sample with a near unit.
+ */
+export async function decideKinks(
+  gpu: Gpu,
+  net: Network,
+  weights: readonly LayerWeights[],
+  inputs: Values,
+  acts: Activations,
+  job?: Job,
+): Promise<Kinks> {
+  const { n } = acts;
+  const samples = new Map<number, { layer: number; unit: number }[]>();
+  let near = 0;
+  let undecided = 0;
+  for (const { index, units } of net.layers.filter(isKinked)) {
+    const z = acts.z[index];
+    using found = gpu.matrix("kinks found", 1, CAPACITY);
+    const groups = Math.ceil(z.bytes / 16 / 64);
+    const across = Math.min(groups, gpu.limits.maxComputeWorkgroupsPerDimension);
+    kinks(gpu, {
+      dims: { rows: units, columns: n, capacity: CAPACITY, near: NEAR * acts.largest[index] },
+      buffers: { z, found },
+      groups: [across, Math.ceil(groups / across)],
+      flops: units * n,
+    });
+    const [count, ...places] = new Uint32Array((await gpu.read(found, job)).buffer);
+    const listed = Math.min(count, CAPACITY - 1);
+    near += count;
+    undecided += count - listed;
+    for (const place of places.slice(0, listed)) {
+      const sample = place % n;
+      const list = samples.get(sample) ?? [];
+      samples.set(sample, list);
+      list.push({ layer: index, unit: Math.floor(place / n) });
+    }
+  }
+  let moved = 0;
+  for (const [sample, list] of samples) {
+    job?.signal?.throwIfAborted();
+    const input = inputs.subarray(sample * net.inputs, (sample + 1) * net.inputs);
+    const exact = exactForward(net, weights, input);
+    for (const { layer, unit } of list) {
+      const z = acts.z[layer];
+      const [computed] = (await gpu.read(z, job, unit, 1)).subarray(sample);
+      const value = Math.fround(exact.z[layer][unit]);
+      if (computed > 0 === value > 0) continue;
+      gpu.writeBits(z, unit, Float32Array.of(value), sample);
+      moved += 1;
+    }
+  }
+  return { near, moved, undecided };
+}
