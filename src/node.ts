@@ -3,6 +3,7 @@ import { findAdapter } from "./node/adapters.ts";
 
 export * from "./index.ts";
 export { adapters, type AdapterInfo } from "./node/adapters.ts";
+export { circle, sphere } from "./formats/datasets.ts";
 export { nodeFiles, writeAtomic } from "./formats/files.ts";
 export { loadInputs, loadTargets, readTable, type Inputs, type Targets } from "./formats/inputs.ts";
 export { npyHeader, readNpy, writeNpy } from "./formats/npy.ts";

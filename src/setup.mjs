@@ -134,6 +134,35 @@ async function ntk(args) {
   process.exitCode = await main(args);
 }
 
+/** Runs the script that writes README's tables, bundled beside its sources. */
+async function readme() {
+  const { build } = await import("esbuild");
+  const { wgslEsbuild } = await import(pathToFileURL(join(root, "esbuild.config.mjs")).href);
+  const outfile = join(root, "test", "laws", ".readme.mjs");
+  process.chdir(root);
+  try {
+    await build({
+      entryPoints: [join(root, "test", "laws", "readme.ts")],
+      outfile,
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      target: "node20",
+      packages: "external",
+      plugins: [wgslEsbuild],
+      logLevel: "warning",
+    });
+    await import(pathToFileURL(outfile).href);
+  } finally {
+    rmSync(outfile, { force: true });
+  }
+  run(process.execPath, [
+    join(root, "node_modules", "prettier", "bin", "prettier.cjs"),
+    "--write",
+    "README.md",
+  ]);
+}
+
 /** Types, formatting and tests, all of them; the status is the first failure's. */
 function test(args) {
   const bin = (...path) => join(root, "node_modules", ...path);
@@ -231,6 +260,7 @@ async function main([verb, ...args]) {
     ntk: () => ntk(args),
     test: () => test(args),
     build: () => {},
+    readme,
     lavapipe,
   };
   if (!Object.hasOwn(verbs, verb ?? ""))

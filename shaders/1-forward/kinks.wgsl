@@ -6,7 +6,7 @@
 // in    z      f32 [rows, columns]   rows are units, columns samples
 // out   found  u32 [1, capacity]     zeros beforehand; places beyond the capacity are counted, not listed
 // grid  [⌈stored vec4s / 64⌉ over two axes]; one lane one vec4
-// error exact; the order of the list is the device's
+// error exact, but a z below 2⁻¹²⁶ in size may be taken for 0; the order of the list is the device's
 // cost  4 bytes a value read
 struct Dims {
   rows: u32,

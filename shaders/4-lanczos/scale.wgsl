@@ -7,7 +7,8 @@
 // out   basis        f32 [vectors, n], row step + 1
 //       tridiagonal  f32 [2, vectors], row 0 α, row 1 β
 // grid  [⌈padded(n) / 4 / 64⌉]; one lane four columns
-// error β: γ(chunks / 2 + 36), u = 2⁻²³; the vector: 3 roundings more
+// error |β − exact| ≤ γ(chunks / 2 + 5) · β of the dots as given, none negative, u = 2⁻²³: a square root may be off by
+//       5 ulp; the vector: 3 roundings more
 // cost  8 n bytes
 struct Dims {
   n: u32,

@@ -13,6 +13,10 @@ fn finish(row: u32, column4: u32, sum: vec4f) {
   let at = row * pitch4(dims.columns) + column4;
   let value = dims.scale * sum + dims.shift * bias[row];
   z[at] = keep(row, dims.rows, column4, dims.columns, value);
-  let phi = vec4f(phi(value.x), phi(value.y), phi(value.z), phi(value.w));
-  a[at] = keep(row, dims.rows, column4, dims.columns, phi);
+  // A loop, as four copies of φ would take seconds to compile.
+  var phis = vec4f();
+  for (var c = 0u; c < 4u; c++) {
+    phis[c] = phi(value[c]);
+  }
+  a[at] = keep(row, dims.rows, column4, dims.columns, phis);
 }

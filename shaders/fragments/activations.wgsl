@@ -1,7 +1,7 @@
 // activations — φ and φ′ of the network, chosen when the pipeline is made. Needs transcendental.wgsl.
 //
-// error |computed − φ(z)| ≤ 2⁻²³ · (b · |φ(z)| + c · |z|), likewise φ′ with b′ and c′ (|z| in place of |z|·…):
-//       see `activationError` in src/stages/0-activation.ts, which the tests hold these functions to
+// error |computed − φ(z)| ≤ 2⁻²³ · b · |φ(z)| + 2⁻¹¹⁹, likewise φ′ with b′ and the sum of its terms' sizes: b, b′ and the
+//       exceptions are `activationError` in src/stages/0-activation.ts, which the tests hold these functions to
 override ACTIVATION: u32 = 0u; // the place of the name in ACTIVATIONS of src/stages/0-activation.ts
 override SLOPE: f32 = 0.01; // leaky_relu below zero
 
@@ -52,10 +52,10 @@ fn phiPrime(z: f32) -> f32 {
       return 4.0 * logistic(2.0 * z) * logistic(-2.0 * z);
     }
     case 3u: {
-      return 1.1283791671 * gaussian(z);
+      return 1.1283791671 * gaussian(1.0, z);
     }
     case 4u: {
-      return normalBelow(z) + z * (0.3989422804 * gaussian(0.7071067812 * z));
+      return normalBelow(z) + z * (0.3989422804 * gaussian(0.5, z));
     }
     case 5u: {
       return logistic(z) * logistic(-z);

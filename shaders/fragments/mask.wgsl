@@ -12,7 +12,11 @@ fn finish(row: u32, column4: u32, sum: vec4f) {
   let start = row * 4u * pitch4(dims.samples);
   let column = 4u * vec4u(column4) + vec4u(0u, 1u, 2u, 3u);
   let at = vec4u(start) + column / dims.outputs;
-  let slope = vec4f(phiPrime(z[at.x]), phiPrime(z[at.y]), phiPrime(z[at.z]), phiPrime(z[at.w]));
+  // A loop, as four copies of φ′ would take seconds to compile.
+  var slope = vec4f();
+  for (var c = 0u; c < 4u; c++) {
+    slope[c] = phiPrime(z[at[c]]);
+  }
   let to = row * pitch4(dims.columns) + column4;
   out[to] = keep(row, dims.rows, column4, dims.columns, dims.scale * sum * slope);
 }

@@ -27,11 +27,11 @@ fn tanhOf(x: f32) -> f32 {
   return select(large, x + x * (s * p), abs(x) < 0.625);
 }
 
-// e^(−x²): x² in two parts, the first exact, so that a rounding of x² is not multiplied by its size.
-fn gaussian(x: f32) -> f32 {
+// e^(−factor · x²), factor a power of two: x² in two parts, the first exact, so that no rounding is multiplied by its size.
+fn gaussian(factor: f32, x: f32) -> f32 {
   let size = min(abs(x), 30.0);
   let high = bitcast<f32>(bitcast<u32>(size) & 0xfffff000u);
-  return expOf(-high * high) * expOf((high - size) * (high + size));
+  return expOf(-factor * high * high) * expOf(factor * (high - size) * (high + size));
 }
 
 // e^(x²) · erfc(x) for 0 ≤ x ≤ 10: (1 + 2x) times it is smooth in t = (x − 2) / (x + 2).
@@ -48,14 +48,14 @@ fn erfOf(x: f32) -> f32 {
   let low = -0.0268544443 + s * (0.00518953521 + s * (-0.000802084105 + s * 7.8891193e-5));
   let p = 0.128379166 + s * (-0.37612626 + s * (0.112836003 + s * low));
   let size = min(abs(x), 10.0);
-  let large = sign(x) * (1.0 - gaussian(size) * erfcScaled(size));
+  let large = sign(x) * (1.0 - gaussian(1.0, size) * erfcScaled(size));
   return select(large, x + x * p, abs(x) < 1.0);
 }
 
 // The standard normal's probability below x, relatively accurate in both tails.
 fn normalBelow(x: f32) -> f32 {
-  let size = 0.7071067812 * min(abs(x), 14.0);
-  let tail = 0.5 * gaussian(size) * erfcScaled(size);
+  let size = min(abs(x), 14.0);
+  let tail = 0.5 * gaussian(0.5, size) * erfcScaled(0.7071067812 * size);
   return select(tail, 1.0 - tail, x > 0.0);
 }
 
@@ -67,10 +67,11 @@ fn logOnePlus(t: f32) -> f32 {
   return 2.0 * (s + s * (q * p));
 }
 
-// sin(x + quarters · π/2); π/2 in four parts whose products with k are exact while |x| < 10⁵.
+// sin(x + quarters · π/2); π/2 in four parts whose products with k are exact while |x| < 10⁵, beyond it a value in [−1, 1].
 fn sinOf(x: f32, quarters: u32) -> f32 {
   let k = round(0.6366197724 * x);
-  let r = ((x - 1.5703125 * k) - 0.0004825592041015625 * k) - 1.26753002405e-6 * k - 6.0771005e-11 * k;
+  let rest = ((x - 1.5703125 * k) - 0.0004825592041015625 * k) - 1.26753002405e-6 * k - 6.0771005e-11 * k;
+  let r = clamp(rest, -0.7854, 0.7854);
   let s = r * r;
   let sine = r + r * (s * (-0.166666552 + s * (0.00833217334 - s * 0.000195166547)));
   let cosine = 1.0 - 0.5 * s + s * s * (0.0416666456 + s * (-0.00138873619 + s * 2.44377279e-5));

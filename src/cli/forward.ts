@@ -6,6 +6,7 @@ import { Session, type ModelOptions } from "./session.ts";
 export async function forwardCommand(options: ModelOptions, signal: AbortSignal): Promise<void> {
   const session = new Session(options, signal);
   try {
+    await session.writable(options.out);
     const { net, weights, inputs } = await session.model(options);
     const gpu = await session.gpu();
     const { n, outputs } = { n: inputs.n, outputs: net.outputs };

@@ -25,6 +25,7 @@ export async function gramCommand(
   const session = new Session(options, signal);
   try {
     const choice = gramChoice(options);
+    await session.writable(options.out);
     const model = await session.model(options, options.inputs2);
     const { net, weights, inputs, others } = model;
     const gpu = await session.gpu();
@@ -60,8 +61,12 @@ export async function gramCommand(
 export function planLine({ net, weights, inputs }: Model, plan: GramPlan): string {
   const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
   const host =
-    weights.reduce((sum, { weight, bias }) => sum + 4 * (weight.length + (bias?.length ?? 0)), 0) +
-    4 * inputs.values.length +
+    2 *
+      weights.reduce(
+        (sum, { weight, bias }) => sum + 4 * (weight.length + (bias?.length ?? 0)),
+        0,
+      ) +
+    2 * 4 * inputs.values.length +
     2 * HOST_BYTES;
   const jacobian = 4 * plan.rows * net.parameters;
   return (

@@ -2,6 +2,7 @@ import {
   backward,
   fillJacobian,
   forward,
+  NonFiniteError,
   uploadWeights,
   type Gpu,
   type LayerWeights,
@@ -18,6 +19,7 @@ const HOST_BYTES = 64 * 2 ** 20;
 export async function jacobianCommand(options: ModelOptions, signal: AbortSignal): Promise<void> {
   const session = new Session(options, signal);
   try {
+    await session.writable(options.out);
     const { net, weights, inputs } = await session.model(options);
     const gpu = await session.gpu();
     const shape = [inputs.n * net.outputs, net.parameters];
@@ -26,6 +28,7 @@ export async function jacobianCommand(options: ModelOptions, signal: AbortSignal
       yield npyHeader(shape, "f4");
       for await (const rows of jacobianRows(gpu, net, weights, inputs, session)) {
         for (const value of rows) sum += value * value;
+        if (!(sum < Infinity)) throw overflow(net, rows);
         yield new Uint8Array(rows.buffer);
       }
     }
@@ -46,6 +49,21 @@ export async function jacobianCommand(options: ModelOptions, signal: AbortSignal
   } finally {
     session.close();
   }
+}
+
+/** The error for rows of J that hold something else than numbers: in which layer's columns, and how many. */
+function overflow({ layers, parameters }: Network, rows: Float32Array): NonFiniteError {
+  const first = rows.findIndex((value) => !Number.isFinite(value));
+  const count = rows.reduce((sum, value) => sum + (Number.isFinite(value) ? 0 : 1), 0);
+  const parameter = first % parameters;
+  const place = layers.findIndex((l) => parameter < l.firstParameter + l.parameters) + 1;
+  return new NonFiniteError(
+    "jacobian",
+    `layer ${place} of a block of rows`,
+    first,
+    count,
+    "Scale the weights or the inputs down.",
+  );
 }
 
 /** Blocks of whole rows of J in order, f32 row-major. */

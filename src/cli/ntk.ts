@@ -85,8 +85,24 @@ function program(signal: AbortSignal): Command {
       ),
     ),
   );
+  for (const { options } of ntk.commands)
+    for (const option of options)
+      if (option.required && option.long) option.argParser(once(option.long));
   return ntk;
 }
+
+/** An option's value as it is. @throws InputError where it is empty, or given a second time */
+const once =
+  (flag: string) =>
+  (value: string, before?: string): string => {
+    if (value.trim() === "")
+      throw new InputError(`${flag} is empty, but must say something. Give it a value.`);
+    if (before !== undefined)
+      throw new InputError(
+        `${flag} is given twice, as ${before} and ${value}, but must be given once. Leave one out.`,
+      );
+    return value;
+  };
 
 /** Exit status and last words for what ended a command. */
 function verdict(error: unknown, interrupted: boolean): { status: number; words: string } {
@@ -96,7 +112,7 @@ function verdict(error: unknown, interrupted: boolean): { status: number; words:
   if (error instanceof CommanderError)
     return {
       status: error.exitCode === 0 ? 0 : 2,
-      words: `ntk: ${line(message.replace(/^error: /, ""))}`,
+      words: `ntk: ${line(message.replace(/^error: |\.$/g, ""))}, but must be as \`ntk --help\` and \`ntk COMMAND --help\` say. Correct it.`,
     };
   if (error instanceof InputError || error instanceof NonFiniteError)
     return { status: 2, words: line(message) };

@@ -1,4 +1,6 @@
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
+import { mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import {
   InputError,
   network,
@@ -9,7 +11,8 @@ import {
   type Network,
   type NetworkSpec,
 } from "../index.ts";
-import { loadInputs, loadWeights, nodeFiles, openGpu, type Inputs } from "../node.ts";
+import { checkMatrixFits } from "../gpu/plan.ts";
+import { loadInputs, loadWeights, nodeFiles, openGpu, writeAtomic, type Inputs } from "../node.ts";
 import type { Normalization } from "../formats/inputs.ts";
 
 /** Options that every command takes. */
@@ -108,13 +111,56 @@ export class Session {
     this.enter("weights");
     const values =
       options.weights === undefined
-        ? weights(net, seed)
+        ? await this.#drawn(net, seed)
         : await loadWeights(options.weights, spec.widths, spec.biasScale !== null, nodeFiles);
     return { spec, net, weights: values, inputs, others };
   }
 
-  /** Opens the device; the time that takes is not counted. */
+  /** Weights of a seed; those that the device cannot hold are refused before they are drawn. */
+  async #drawn(net: Network, seed: number): Promise<LayerWeights[]> {
+    const { limits } = await this.gpu();
+    for (const { index, fanIn, units } of net.layers)
+      for (const [rows, columns] of index > 0
+        ? [
+            [fanIn, units],
+            [units, fanIn],
+          ]
+        : [[fanIn, units]])
+        checkMatrixFits(limits, `layer ${index + 1} weights`, rows, columns);
+    this.enter("weights");
+    return weights(net, seed);
+  }
+
+  /** Whether files can be written there, before anything is computed. @throws InputError where one cannot */
+  async writable(...paths: readonly (string | undefined)[]): Promise<void> {
+    for (const path of paths) {
+      if (path === undefined) continue;
+      const status = await stat(path).catch(() => null);
+      // A pipe's reader would take the trial for the end of its data.
+      if (status && !status.isFile() && !status.isDirectory()) continue;
+      const enough = new Error("the place was opened, and that was all");
+      const trial = function* (): Generator<Uint8Array> {
+        throw enough;
+      };
+      await writeAtomic(path, trial()).catch((error: unknown) => {
+        if (error !== enough) throw error;
+      });
+    }
+  }
+
+  /** Makes a folder for files, before anything is computed. @throws InputError where that cannot be */
+  async folder(path: string): Promise<void> {
+    await mkdir(path, { recursive: true }).catch(({ message }: Error) => {
+      throw new InputError(
+        `${path}: must be a folder to write to, but cannot be made (${message}). Name another.`,
+      );
+    });
+    await this.writable(join(path, "report.html"));
+  }
+
+  /** Opens the device on the first call; the time that takes is not counted. */
   async gpu(): Promise<Gpu> {
+    if (this.#gpu) return this.#gpu;
     this.enter("open");
     this.#gpu = await openGpu({ adapter: this.#options.adapter });
     this.enter("upload");

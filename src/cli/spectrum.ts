@@ -121,7 +121,7 @@ export function spectrumLines(result: Spectrum): string[] {
     ["trace", figures(result.trace, 7)],
     [
       "intervals",
-      `${result.boundKind}, confidence ${result.confidence.toFixed(5)}; ${count(result.steps)} Lanczos steps${result.converged ? "" : ", not converged"}`,
+      `${result.boundKind}, confidence ${result.confidence}; ${count(result.steps)} Lanczos steps${result.converged ? "" : ", not converged"}`,
     ],
     ...Array.from(result.eigenvalues.subarray(0, 10), (value, i): [string, string] => [
       `λ_${i + 1}`,

@@ -85,11 +85,10 @@ export class Gpu {
   /** @internal */
   readonly queue: Queue;
   readonly #owned: boolean;
-  readonly #hold: unknown;
-  readonly #lost: Promise<never>;
   #lostMessage: string | null = null;
   #faults: Promise<void>[] = [];
   #fault: GpuError | null = null;
+  readonly #waiting = new Set<(error: unknown) => void>();
   #stats = { buffers: 0, bytes: 0, peakBytes: 0 };
 
   /** @internal use {@link openGpu} */
@@ -97,18 +96,19 @@ export class Gpu {
     this.device = device;
     this.description = description;
     this.#owned = owned;
-    this.#hold = options.hold;
     this.limits = Object.fromEntries(
       LIMITS.map((name) => [
         name,
         Math.min(options.limits?.[name] ?? Infinity, device.limits[name]),
       ]),
     ) as unknown as Limits;
-    this.#lost = device.lost.then((info) => {
+    if (options.hold !== undefined) HELD.add(options.hold);
+    void device.lost.then((info) => {
+      HELD.delete(options.hold);
       this.#lostMessage ??= `the device was lost (${info.reason}: ${info.message}), but must be there to compute. Open it again.`;
-      throw this.#lostError();
+      for (const reject of this.#waiting) reject(this.#lostError());
+      this.#waiting.clear();
     });
-    this.#lost.catch(() => {});
     this.queue = new Queue(
       device,
       (what, make) => this.#guard(what, make),
@@ -223,54 +223,57 @@ export class Gpu {
 
   /** Waits for a promise of the device; a loss, or a fault found meanwhile, rejects instead. @internal */
   async settle<T>(promise: Promise<T>): Promise<T> {
-    if (this.#lostMessage !== null) {
-      promise.catch(() => {});
-      throw this.#lostError();
-    }
-    let result: T;
-    try {
-      result = await Promise.race([promise, this.#lost]);
-      const faults = this.#faults;
-      this.#faults = [];
-      await Promise.race([Promise.all(faults), this.#lost]);
-    } catch (error) {
-      // A loss shows first as the failure of whatever was waited for.
-      if (this.#lostMessage === null && !(error instanceof GpuError))
-        await Promise.race([this.#lost, Promise.resolve()]);
-      throw this.#lostMessage !== null ? this.#lostError() : error;
-    }
-    if (this.#lostMessage !== null) throw this.#lostError();
+    const result = await this.#orLost(promise);
+    const faults = this.#faults;
+    this.#faults = [];
+    await this.#orLost(Promise.all(faults));
     const fault = this.#fault;
     this.#fault = null;
     if (fault) throw fault;
     return result;
   }
 
+  /** Not `Promise.race` with the loss: each race would be remembered for as long as the device lives. */
+  #orLost<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        this.#waiting.delete(reject);
+        if (this.#lostMessage === null) settle();
+        else reject(this.#lostError());
+      };
+      this.#waiting.add(reject);
+      promise.then(
+        (value) => end(() => resolve(value)),
+        // What was waited for fails a moment before the device says that it is lost.
+        (error) => void this.#settled().then(() => end(() => reject(error))),
+      );
+      if (this.#lostMessage !== null) end(() => {});
+    });
+  }
+
+  /** A turn of the host's event loop, as far as that can be had without its timers. */
+  async #settled(): Promise<void> {
+    for (let turn = 0; turn < 8; turn++) await Promise.resolve();
+  }
+
   /** Frees a buffer that this engine made. @internal */
   release(buffer: GPUBuffer): void {
     this.#stats.buffers -= 1;
     this.#stats.bytes -= buffer.size;
-    if (this.#lostMessage !== null) return;
-    this.queue.submit();
+    if (this.#lostMessage === null) this.queue.submit();
     buffer.destroy();
     // Dawn gives the memory back only at a later submission.
-    this.device.queue.submit([]);
+    if (this.#lostMessage === null) this.device.queue.submit([]);
   }
 
-  /** Ends the engine. An owned device is destroyed; a borrowed one is left as it was. */
+  /** Ends the engine; what waits for it rejects. An owned device is destroyed, a borrowed one left as it was. */
   destroy(): void {
     if (this.#lostMessage !== null) return;
     this.queue.destroy();
     this.device.queue.submit([]);
     this.#lostMessage =
       "the engine was destroyed, but must be open to compute. Open another with openGpu.";
-    if (this.#owned) {
-      const held = this.#hold;
-      const { device } = this;
-      device.destroy();
-      // What `create()` returned must outlive the device's last promise.
-      void device.lost.then(() => held);
-    }
+    if (this.#owned) this.device.destroy();
   }
 
   [dispose](): void {
@@ -356,6 +359,12 @@ export class Gpu {
     }
   }
 }
+
+/**
+ * What hosts lent to be held until their device is lost: dropping what `create()` of `webgpu` returned while a promise
+ * is pending kills Node, also when only the device is still in use.
+ */
+const HELD = new Set<unknown>();
 
 /** Read-backs go through staging memory of at most this size. */
 export const READ_BYTES = 32 * 2 ** 20;

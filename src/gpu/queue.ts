@@ -20,9 +20,9 @@ export interface Job {
 export type Meter = (flops: number) => Promise<void>;
 
 interface Dispatch {
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  readonly slot: number;
+  readonly shader: ShaderLayout;
+  readonly pipeline: Pipeline;
+  readonly buffers: readonly GPUBuffer[];
   readonly groups: readonly [number, number, number];
 }
 
@@ -98,52 +98,49 @@ export class Queue {
         `${shader.name}: a grid of ${groups.join(" × ")} workgroups is needed, but maxComputeWorkgroupsPerDimension is ${most}. Cut the work into smaller pieces.`,
       );
     if (this.#recorded.length === SLOTS) this.submit();
-    const { pipeline, layout } = this.#pipeline(shader, sizes);
+    const pipeline = this.#pipeline(shader, sizes);
     const slot = this.#recorded.length * this.#slotBytes;
     const view = new DataView(this.#slots, slot, this.#slotBytes);
     dims.forEach((value, index) => {
       if (shader.dimTypes[index] === "f32") view.setFloat32(4 * index, value, true);
       else view.setUint32(4 * index, value, true);
     });
-    const group = this.#guard(`${shader.name}: its bind group`, () =>
-      this.#device.createBindGroup({
-        label: shader.name,
-        layout,
-        entries: [
-          ...buffers.map((buffer, index) => ({
-            binding: shader.bindings[index].binding,
-            resource: { buffer },
-          })),
-          {
-            binding: shader.dimsBinding,
-            resource: { buffer: this.#ring, size: 16 * Math.ceil(dims.length / 4) },
-          },
-        ],
-      }),
-    );
-    this.#recorded.push({ pipeline, group, slot, groups });
+    this.#recorded.push({ shader, pipeline, buffers, groups });
     this.#recordedFlops += flops;
   }
 
   /** Sends what is recorded to the device. */
   submit(): void {
     const batch = this.#recorded;
+    const flops = this.#recordedFlops;
     if (batch.length === 0) return;
+    this.#recorded = [];
+    this.#recordedFlops = 0;
     this.#guard(`a submission of ${batch.length} dispatches`, () => {
       this.#device.queue.writeBuffer(this.#ring, 0, this.#slots, 0, batch.length * this.#slotBytes);
       const encoder = this.#device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      for (const { pipeline, group, slot, groups } of batch) {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, group, [slot]);
+      batch.forEach(({ shader, pipeline, buffers, groups }, index) => {
+        const dims = { buffer: this.#ring, size: 16 * Math.ceil(shader.dimTypes.length / 4) };
+        const group = this.#device.createBindGroup({
+          label: shader.name,
+          layout: pipeline.layout,
+          entries: [
+            ...buffers.map((buffer, at) => ({
+              binding: shader.bindings[at].binding,
+              resource: { buffer },
+            })),
+            { binding: shader.dimsBinding, resource: dims },
+          ],
+        });
+        pass.setPipeline(pipeline.pipeline);
+        pass.setBindGroup(0, group, [index * this.#slotBytes]);
         pass.dispatchWorkgroups(...groups);
-      }
+      });
       pass.end();
       this.#device.queue.submit([encoder.finish()]);
     });
-    this.#waiting.push({ flops: this.#recordedFlops, since: Date.now() });
-    this.#recorded = [];
-    this.#recordedFlops = 0;
+    this.#waiting.push({ flops, since: Date.now() });
   }
 
   /**
@@ -189,8 +186,7 @@ export class Queue {
     const took = Date.now() - since;
     if (Date.now() - asked <= 1) {
       // Done before it was asked for: how much faster is not known.
-      if (flops > this.#flopsPerMs * took) this.#flopsPerMs *= 1.5;
-      else if (predicted > 2) this.#flopsPerMs *= 1.25;
+      if (predicted > 2 || flops > this.#flopsPerMs * took) this.#flopsPerMs *= 2;
     } else this.#flopsPerMs = Math.max(1e4, (this.#flopsPerMs + flops / took) / 2);
   }
 

@@ -49,8 +49,21 @@ export interface ShaderLayout {
   }[];
 }
 
-const withoutComments = (wgsl: string): string =>
-  wgsl.replace(/\/\*[^]*?\*\//g, "").replace(/\/\/[^\n]*/g, "");
+/** WGSL's block comments nest, and its lines end in seven ways. */
+function withoutComments(wgsl: string): string {
+  let depth = 0;
+  let inLine = false;
+  const tokens =
+    /\/\*|\*\/|(\/)(?=\/)|[^/*\n\v\f\r\u0085\u2028\u2029]+|([\n\v\f\r\u0085\u2028\u2029])|[^]/g;
+  return wgsl.replace(tokens, (token, slash?: string, lineEnd?: string) => {
+    if (inLine) inLine = lineEnd === undefined;
+    else if (token === "/*") depth += 1;
+    else if (depth > 0) depth -= token === "*/" ? 1 : 0;
+    else if (slash !== undefined) inLine = true;
+    else return token;
+    return " ";
+  });
+}
 
 function mustEqual(name: string, what: string, wgsl: readonly string[], table: readonly string[]) {
   if (wgsl.join() !== table.join())

@@ -34,10 +34,22 @@ export function checkValues(caller: string, operand: string, values: Values, len
     throw new NonFiniteError(caller, operand, first, count, "Remove or replace them first.");
 }
 
+/** A copy of an array that can be computed with, so that what its owner does to it later does not matter. */
+export function ownValues(caller: string, operand: string, values: Values): Values {
+  checkValues(caller, operand, values, values?.length);
+  // A detached one cannot be copied; whoever asks for its length finds it out.
+  return values.length === 0 ? values : values.slice();
+}
+
 const LARGEST = 3.4028234663852886e38;
 
-/** @throws InputError for a key that is not in `known`, naming the nearest one */
-export function checkOptions(caller: string, options: object, known: readonly string[]): void {
+/** @throws InputError for a key that is not in `known`, naming the nearest one; `word`: what the error calls a key */
+export function checkOptions(
+  caller: string,
+  options: object,
+  known: readonly string[],
+  word = "option",
+): void {
   if (typeof options !== "object" || options === null)
     throw new InputError(
       `${caller}: the options are ${described(options)}, but must be an object. Hand in { … } with any of ${known.join(", ")}.`,
@@ -46,7 +58,7 @@ export function checkOptions(caller: string, options: object, known: readonly st
     if (!known.includes(key)) {
       const near = nearest(key, known);
       throw new InputError(
-        `${caller}: no option "${key}". ${near ? `Did you mean "${near}"?` : `There are ${known.join(", ")}.`}`,
+        `${caller}: no ${word} "${key}". ${near ? `Did you mean "${near}"?` : `There are ${known.join(", ")}.`}`,
       );
     }
 }

@@ -67,7 +67,7 @@ export interface Network {
  * @throws InputError that names the key
  */
 export function network(spec: NetworkSpec): Network {
-  checkOptions("network", spec, KEYS);
+  checkOptions("network", spec, KEYS, "key");
   for (const key of REQUIRED)
     if (spec[key] === undefined) fail(`the key "${key}" is missing, but must be there. Add it`);
   const { widths, parameterization, weightScale, biasScale, fan = "in" } = spec;
@@ -90,7 +90,7 @@ export function network(spec: NetworkSpec): Network {
   const names = hiddenActivations(spec.activation, hidden);
   if (spec.negativeSlope !== undefined) {
     finite("negativeSlope", spec.negativeSlope);
-    if (!names.includes("leaky_relu"))
+    if (![spec.activation].flat().includes("leaky_relu"))
       fail("negativeSlope is given, but no layer is leaky_relu. Remove the key");
   }
 

@@ -3,7 +3,7 @@ import { dispose, type Matrix } from "../gpu/matrix.ts";
 import { checkValues, type Values } from "../gpu/values.ts";
 import { InputError } from "../errors.ts";
 import type { Network } from "./0-network.ts";
-import { normals64 } from "./0-normal.ts";
+import { bits, normalQuantile } from "./0-normal.ts";
 
 /** The parameters of one layer in the caller's memory. */
 export interface LayerWeights {
@@ -27,10 +27,9 @@ export interface LayerWeights {
 export function weights(net: Network, seed = 0): LayerWeights[] {
   return net.layers.map((layer) => {
     const draw = (count: number, offset: number, deviation: number): Values => {
-      const values = Float32Array.from(
-        normals64(seed, count, layer.firstParameter + offset),
-        (value) => value * deviation,
-      );
+      const values = new Float32Array(count);
+      for (let t = 0; t < count; t++)
+        values[t] = normalQuantile(bits(seed, layer.firstParameter + offset + t)) * deviation;
       checkValues("weights", `layer ${layer.index + 1}`, values, count);
       return values;
     };
@@ -79,7 +78,7 @@ export function uploadWeights(
   const destroy = () => made.forEach((matrix) => matrix.destroy());
   try {
     const layers = net.layers.map(({ index, fanIn, units, hasBias }) => {
-      const { weight, bias } = values[index];
+      const { weight, bias = null } = values[index];
       const name = `layer ${index + 1}`;
       if (hasBias !== (bias !== null))
         throw new InputError(

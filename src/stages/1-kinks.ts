@@ -27,14 +27,41 @@ export interface Kinks {
   readonly undecided: number;
 }
 
-/** Pre-activations within this share of their layer's largest count as near: 16 roundings of it. */
-const NEAR = 2 ** -20;
+/** Pre-activations within this share of the largest that Cauchy and Schwarz allow count as near: 4 roundings of it. */
+const NEAR = 2 ** -22;
 /** Near units that are decided, in each layer. */
 const CAPACITY = 4096;
 
 /** Whether a layer's derivative jumps at 0. */
 export const isKinked = ({ activation }: Layer): boolean =>
   activation === "relu" || activation === "leaky_relu";
+
+/** 2-norms of the rows of [?, width]. */
+function norms(values: Values, width: number): Float64Array {
+  return Float64Array.from({ length: values.length / width }, (_, row) => {
+    let sum = 0;
+    for (let k = row * width; k < (row + 1) * width; k++) sum += values[k] * values[k];
+    return Math.sqrt(sum);
+  });
+}
+
+/** What |z| of a layer can be at the most for activations of norm `length`: c ‖W_h‖ · length + β |b_h|. */
+function reach(
+  { scale, shift, fanIn }: Layer,
+  { weight, bias }: LayerWeights,
+  length: number,
+): number {
+  const rows = norms(weight, fanIn);
+  return rows.reduce(
+    (most, row, h) =>
+      Math.max(most, Math.abs(scale) * row * length + Math.abs(shift * (bias?.[h] ?? 0))),
+    0,
+  );
+}
+
+/** What |φ(z)| of a layer can be at the most where |z| ≤ size: no activation grows faster than 1.13 |z| + 0.7. */
+const largestActivation = (net: Network, index: number, size: number): number =>
+  isKinked(net.layers[index]) ? Math.max(1, Math.abs(net.slope)) * size : 1.13 * size + 0.7;
 
 /**
  * Decides in f64 on which side of 0 those pre-activations of ReLU units are that rounding cannot tell. The tangent
@@ -54,16 +81,26 @@ export async function decideKinks(
   job?: Job,
 ): Promise<Kinks> {
   const { n } = acts;
+  const longest = ({ index, fanIn }: Layer): number =>
+    index === 0
+      ? norms(inputs, net.inputs).reduce((a, b) => Math.max(a, b), 0)
+      : Math.sqrt(fanIn) * largestActivation(net, index - 1, acts.largest[index - 1]);
   const samples = new Map<number, { layer: number; unit: number }[]>();
   let near = 0;
   let undecided = 0;
-  for (const { index, units } of net.layers.filter(isKinked)) {
+  for (const layer of net.layers.filter(isKinked)) {
+    const { index, units } = layer;
     const z = acts.z[index];
     using found = gpu.matrix("kinks found", 1, CAPACITY);
     const groups = Math.ceil(z.bytes / 16 / 64);
     const across = Math.min(groups, gpu.limits.maxComputeWorkgroupsPerDimension);
     kinks(gpu, {
-      dims: { rows: units, columns: n, capacity: CAPACITY, near: NEAR * acts.largest[index] },
+      dims: {
+        rows: units,
+        columns: n,
+        capacity: CAPACITY,
+        near: NEAR * reach(layer, weights[index], longest(layer)),
+      },
       buffers: { z, found },
       groups: [across, Math.ceil(groups / across)],
       flops: units * n,

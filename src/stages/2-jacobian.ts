@@ -19,6 +19,7 @@ export const rows = defineShader({
     "samples",
     "depth",
     "firstRow",
+    "written",
     "firstParameter",
     "count",
     "weightScale",
@@ -69,13 +70,14 @@ export async function fillJacobian(
         samples: acts.n,
         depth: panel.rows,
         firstRow,
+        written,
         firstParameter: from - layer.firstParameter,
         count: to - from,
         weightScale: layer.scale,
         biasScale: layer.shift,
       },
       buffers: { signals: signals.g[layer.index], acts: acts.a[layer.index], panel },
-      groups: [Math.ceil(pitch(panel.columns) / 4 / 64), written],
+      groups: [Math.ceil(pitch(panel.columns) / 4 / 16), Math.ceil(written / 16)],
       flops: 2 * written * panel.columns,
     });
     await meter(2 * written * panel.columns);

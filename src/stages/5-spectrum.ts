@@ -5,7 +5,7 @@ import { matrixBytes } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
 import { lanczos, ritzVectors } from "./4-lanczos.ts";
-import { PROBE_FAILURE, ritzError } from "./5-bound.ts";
+import { ritzError } from "./5-bound.ts";
 
 /** Which eigenvalues are wanted, and what is known of the matrix. */
 export interface SpectrumOptions extends Job {
@@ -51,8 +51,8 @@ export interface Spectrum {
 export const WHOLE_ORDER = 4096;
 const ENDS = 10;
 
-/** The probes' failures, and room for the samples' of `gramError`. */
-const CONFIDENCE = 1 - 2 * PROBE_FAILURE - 1e-5;
+/** A round figure below what the probes (failure below 1e-6) and the samples of `gramError` give. */
+const CONFIDENCE = 0.9999;
 
 /**
  * Eigenvalues of a symmetric matrix on the device, largest first, each with an interval.
