@@ -1,6 +1,6 @@
 import type { Gpu } from "./gpu/device.ts";
 import type { Matrix } from "./gpu/matrix.ts";
-import type { Values } from "./gpu/values.ts";
+import { ownValues, type Values } from "./gpu/values.ts";
 import type { Network } from "./stages/0-network.ts";
 import { uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
 import { forward } from "./stages/1-forward.ts";
@@ -46,7 +46,7 @@ export async function ntk(
   const { method, outputs, panels, ...which } = options;
   const { signal, onProgress } = options;
   const own = ownCopy(values);
-  const samples = inputs.slice();
+  const samples = ownValues("ntk", "inputs", inputs);
   const { h, kinks } = await kernelOf(gpu, net, own, samples, null, {
     ...{ signal, onProgress },
     ...{ method, outputs, panels },
@@ -77,7 +77,9 @@ export async function tangentKernel(
   others: Values | null = null,
   options: GramOptions = {},
 ): Promise<Matrix> {
-  const [samples, otherSamples] = [inputs.slice(), others && others.slice()];
+  const own = (operand: string, samples: Values) => ownValues("tangentKernel", operand, samples);
+  const samples = own("inputs", inputs);
+  const otherSamples = others && own("others", others);
   return (await kernelOf(gpu, net, ownCopy(values), samples, otherSamples, options)).h;
 }
 
@@ -99,4 +101,8 @@ async function kernelOf(
 }
 
 const ownCopy = (values: readonly LayerWeights[]): LayerWeights[] =>
-  values.map(({ weight, bias }) => ({ weight: weight.slice(), bias: bias && bias.slice() }));
+  values.map(({ weight, bias }, index) => {
+    const own = (what: string, array: Values) =>
+      ownValues("weights", `layer ${index + 1} ${what}`, array);
+    return { weight: own("weight", weight), bias: bias && own("bias", bias) };
+  });

@@ -123,6 +123,14 @@ function verdict(error: unknown, interrupted: boolean): { status: number; words:
   return { status: 70, words: `${stack}\nntk: a defect of ours: ${line(message)}` };
 }
 
+/** What ends a run whose result cannot be written, as when the program that it is piped to has ended. */
+function unwritable({ message }: Error): never {
+  process.stderr.write(
+    `ntk: stdout must be written, but fails: ${message}. Let its reader read to the end.\n`,
+  );
+  process.exit(2);
+}
+
 /**
  * The command line.
  *
@@ -136,6 +144,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     controller.abort();
   };
   process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  // Not taken off at the end: the write may fail later.
+  process.stdout.off("error", unwritable).on("error", unwritable);
   try {
     const ntk = program(controller.signal);
     if (argv.length === 0) {

@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, ntk, planGram, type Spectrum } from "../index.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
@@ -30,6 +29,7 @@ export async function reportCommand(
     const out = required("out", options.out, "DIR");
     const which = eigenvalueChoice(options);
     const choice = gramChoice(options);
+    await session.folder(out);
     const model = await session.model(options);
     const { spec, net, weights, inputs } = model;
     const order = inputs.n * (choice.outputs === "full" ? net.outputs : 1);
@@ -98,7 +98,6 @@ export async function reportCommand(
       ["gram.png", () => gramPng(gram, order, rows, classes)],
       ["report.html", () => reportHtml(data)],
     ];
-    await mkdir(out, { recursive: true });
     const files: string[] = [];
     for (const [name, make] of made) {
       signal.throwIfAborted();

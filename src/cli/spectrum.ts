@@ -45,6 +45,7 @@ export async function spectrumCommand(
       vectors: options.vectors === undefined ? 0 : Infinity,
     };
     const choice = gramChoice(options);
+    await session.writable(options.out, options.vectors);
     let result: Spectrum;
     let gpu: Gpu;
     let model: Model | null = null;

@@ -47,7 +47,7 @@ export class Queue {
   readonly #guard: <T>(what: string, make: () => T) => T;
   readonly #settle: <T>(promise: Promise<T>) => Promise<T>;
   readonly #pause: ((ms: number) => Promise<void>) | undefined;
-  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #pipelines = new WeakMap<ShaderLayout, Map<string, Pipeline>>();
   readonly #ring: GPUBuffer;
   readonly #slotBytes: number;
   readonly #slots: ArrayBuffer;
@@ -191,8 +191,10 @@ export class Queue {
   }
 
   #pipeline(shader: ShaderLayout, sizes: Readonly<Record<string, number>>): Pipeline {
-    const key = `${shader.name} ${JSON.stringify(sizes)} ${shader.code.length}`;
-    const known = this.#pipelines.get(key);
+    const bySizes = this.#pipelines.get(shader) ?? new Map<string, Pipeline>();
+    this.#pipelines.set(shader, bySizes);
+    const key = JSON.stringify(sizes);
+    const known = bySizes.get(key);
     if (known) return known;
     const label = shader.name;
     const made = this.#guard(`${label}: its pipeline`, () => {
@@ -224,7 +226,7 @@ export class Queue {
       });
       return { pipeline, layout };
     });
-    this.#pipelines.set(key, made);
+    bySizes.set(key, made);
     return made;
   }
 

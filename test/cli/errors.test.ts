@@ -317,6 +317,18 @@ describe("weights and inputs are refused (2)", () => {
   );
 });
 
+test.concurrent(
+  "a result that nobody reads any more ends the run with 2 and without a stack",
+  async () => {
+    const { child, done } = folder.start(["--help"]);
+    child.stdout?.destroy();
+    const { status, stderr, last } = await done;
+    expect(status).toBe(2);
+    expect(stderr.trimEnd()).toBe(last);
+    expect(last).toMatch(/^ntk: stdout must be written, but fails: .*EPIPE/);
+  },
+);
+
 describe("the device is what refuses (3)", () => {
   const list = adapters().catch(() => []);
 

@@ -21,8 +21,7 @@ export interface Run {
   readonly last: string;
 }
 
-// What `ntk --json` prints, whose fields the tests look at one by one.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
+/** What `ntk --json` prints; the tests look at its fields one by one. */
 export type Printed = Record<string, any>;
 
 /** A folder that is there while a test file runs. */

@@ -51,10 +51,13 @@ export function referenceNetwork(spec: NetworkSpec): ReferenceNetwork {
 /** Roundings on a term's way through `product.wgsl`: its product, a block of 64, the blocks. */
 export const chain = (terms: number): number => Math.min(terms, 64) + Math.ceil(terms / 64) + 1;
 
-/** The f64 passes; `arithmetic`: what is known of the engine's φ and φ′ beyond the reference's defaults. */
+/**
+ * The f64 passes; `arithmetic`: what is known of the engine's φ and φ′ beyond the reference's defaults; `mask`: as
+ * the reference's `backward` takes it.
+ */
 export function exact(
   { spec, weights, inputs }: Problem,
-  arithmetic: Partial<Arithmetic> = {},
+  arithmetic: Parameters<typeof backward>[3] = {},
 ): Reference {
   const net = referenceNetwork(spec);
   const n = inputs.length / spec.widths[0];

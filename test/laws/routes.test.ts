@@ -245,3 +245,42 @@ gpuTest("a sum of 20 000 positive terms keeps the bound of blocks of 64", async 
     );
   }
 });
+
+gpuTest(
+  "units that f32 cannot tell from their kink are on the exact side in H by both routes",
+  async (gpu) => {
+    for (const activation of ["relu", "leaky_relu"] as const) {
+      const [d, hidden, n] = [40, 90, 30];
+      const spec: core.NetworkSpec = {
+        widths: [d, hidden, 1],
+        activation,
+        parameterization: "ntk",
+        weightScale: Math.SQRT2,
+        biasScale: 0.5,
+        ...(activation === "leaky_relu" ? { negativeSlope: 0.2 } : {}),
+      };
+      const inputs = core.normals(21, n * d);
+      const drawn = core.weights(core.network(spec), 4);
+      // Two of three units stand on their kink at one sample: the bias takes away the rest, up to its own rounding.
+      const bias = drawn[0].bias!.slice();
+      const bare = exact({ spec, weights: drawn, inputs }).pass.activations.z[0];
+      for (let h = 0; h < hidden; h++) if (h % 3 > 0) bias[h] -= bare[(h % n) * hidden + h] / 0.5;
+      const problem = { spec, weights: [{ weight: drawn[0].weight, bias }, drawn[1]], inputs };
+      const plain = exact(problem, ENGINE);
+      const { z, ambiguous } = plain.pass.activations;
+      expect(ambiguous).toBeGreaterThanOrEqual(60);
+      const mask = [z[0].map((value) => Number(value > 0))];
+      const reference = exact(problem, { ...ENGINE, mask });
+      for (const method of METHODS) {
+        const { values, route } = await engineGram(core, gpu, problem, { method });
+        const { values: right, bound } = exactGram(reference, reference, route);
+        assertWithin(values, right, bound, `${activation}, ${method}`);
+      }
+      const net = core.network(spec);
+      const { kinks } = await core.ntk(gpu, net, problem.weights, inputs);
+      // Else this network would have shown nothing.
+      expect(kinks.moved, activation).toBeGreaterThan(0);
+      expect(kinks.undecided, activation).toBe(0);
+    }
+  },
+);
