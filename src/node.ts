@@ -1,3 +1,4 @@
+import { checkOptions } from "./gpu/values.ts";
 import { openGpu as openCore, type Gpu, type Limits } from "./index.ts";
 import { findAdapter } from "./node/adapters.ts";
 
@@ -26,6 +27,7 @@ export { loadWeights } from "./formats/weights.ts";
 export async function openGpu(
   options: { readonly adapter?: string; readonly limits?: Partial<Limits> } = {},
 ): Promise<Gpu> {
+  checkOptions("openGpu", options, ["adapter", "limits"]);
   const { adapter, hold, info } = await findAdapter(options.adapter);
   return openCore({
     adapter,

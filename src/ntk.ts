@@ -1,12 +1,12 @@
 import type { Gpu } from "./gpu/device.ts";
 import type { Matrix } from "./gpu/matrix.ts";
-import { ownValues, type Values } from "./gpu/values.ts";
+import { checkOptions, ownValues, type Values } from "./gpu/values.ts";
 import type { Network } from "./stages/0-network.ts";
 import { uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
-import { forward } from "./stages/1-forward.ts";
+import { forward, sampleCount } from "./stages/1-forward.ts";
 import { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 import { gramError } from "./stages/3-exact.ts";
-import { gram, type GramOptions } from "./stages/3-gram.ts";
+import { gram, GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-gram.ts";
 import { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";
 
 /** A network's tangent kernel on a set of samples, and its spectrum. */
@@ -43,6 +43,7 @@ export async function ntk(
   inputs: Values,
   options: GramOptions & Omit<SpectrumOptions, "values" | "matrixError"> = {},
 ): Promise<Ntk> {
+  checkOptions("ntk", options, [...GRAM_OPTIONS, "top", "bottom", "all", "vectors"]);
   const { method, outputs, panels, ...which } = options;
   const { signal, onProgress } = options;
   const own = ownCopy(values);
@@ -92,6 +93,9 @@ async function kernelOf(
   others: Values | null,
   options: GramOptions,
 ): Promise<{ h: Matrix; kinks: Kinks }> {
+  // What does not fit is refused before anything is allocated.
+  const [n1, n2] = [inputs, others].map((set) => set && sampleCount("tangentKernel", net, set));
+  planGram(gpu, net, n1 ?? 0, n2 ?? 0, options);
   using weights = uploadWeights(gpu, net, values);
   using acts = await forward(gpu, net, weights, inputs, options);
   const kinks = await decideKinks(gpu, net, values, inputs, acts, options);

@@ -10,6 +10,7 @@ import { spectrumSvg } from "./pictures/spectrum.ts";
 import { asJson, required, Session, type Model } from "./session.ts";
 import {
   aligned,
+  checkCounts,
   eigenvalueChoice,
   spectrumJson,
   spectrumLines,
@@ -37,6 +38,7 @@ export async function reportCommand(
       throw new InputError(
         `report: H would be ${order} × ${order}, but pictures are made up to 8192. Take fewer samples.`,
       );
+    checkCounts(which, order);
     session.say(networkLine(model));
     const gpu = await session.gpu();
     session.say(`adapter: ${gpu.description}`);

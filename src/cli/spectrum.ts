@@ -15,6 +15,17 @@ export interface SpectrumCommandOptions extends GramCommandOptions {
   readonly precision?: string;
 }
 
+/** What says how H is computed, and means nothing where a file holds it. */
+const MODEL_OPTIONS = [
+  "network",
+  "inputs",
+  "weights",
+  "seed",
+  "normalize",
+  "method",
+  "outputs",
+] as const;
+
 /** Which eigenvalues, out of a command's options. */
 export function eigenvalueChoice({ top, bottom, all, precision = "fast" }: SpectrumCommandOptions) {
   if (["compensated", "verified"].includes(precision))
@@ -51,7 +62,7 @@ export async function spectrumCommand(
     let model: Model | null = null;
     let about: Record<string, unknown>;
     if (options.gram !== undefined) {
-      for (const key of ["network", "inputs", "weights", "seed"] as const)
+      for (const key of MODEL_OPTIONS)
         if (options[key] !== undefined)
           throw new InputError(
             `--gram and --${key} are both given, but the matrix of a file has no network. Leave one out.`,
@@ -138,7 +149,8 @@ export function aligned(rows: readonly (readonly [string, string])[]): string[] 
   return rows.map(([key, value]) => `${key.padEnd(width)}  ${value}`);
 }
 
-function checkCounts({ top, bottom }: { top?: number; bottom?: number }, n: number): void {
+/** @throws InputError where more eigenvalues are asked for than H has */
+export function checkCounts({ top, bottom }: { top?: number; bottom?: number }, n: number): void {
   for (const [name, value] of Object.entries({ top, bottom }))
     if (value !== undefined && value > n)
       throw new InputError(

@@ -2,7 +2,7 @@ import { GpuError, InputError } from "../errors.ts";
 import { Matrix, dispose, matrixBytes, pitch } from "./matrix.ts";
 import { checkMatrixFits, type Limits } from "./plan.ts";
 import { GPU_BUFFER, Queue, type Job } from "./queue.ts";
-import { checkOptions, checkValues, type Values } from "./values.ts";
+import { checkOptions, checkValues, described, type Values } from "./values.ts";
 
 /** What `openGpu` is given: one of `gpu`, `adapter` and `device`, whichever the host has at hand. */
 export interface OpenOptions {
@@ -55,6 +55,14 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
     "description",
   ]);
   const given = (["gpu", "adapter", "device"] as const).filter((key) => options[key] !== undefined);
+  if (options.limits) {
+    checkOptions("openGpu limits", options.limits, LIMITS);
+    for (const [name, value] of Object.entries(options.limits))
+      if (value !== undefined && !(value >= 0))
+        throw new InputError(
+          `openGpu: limits.${name} is ${described(value)}, but must be a number from 0. Correct it.`,
+        );
+  }
   if (given.length !== 1)
     throw new InputError(
       `openGpu: ${given.length === 0 ? "none" : given.join(" and ")} of gpu, adapter and device given, but exactly one must be. In a browser hand in { gpu: navigator.gpu }.`,
@@ -186,6 +194,19 @@ export class Gpu {
     rows = matrix.rows - firstRow,
   ): Promise<Float32Array<ArrayBuffer>> {
     const { columns } = matrix;
+    if (matrix.gpu !== this)
+      throw new InputError(
+        `${matrix.name}: the matrix belongs to another engine, but must be of the one that reads it. Read it there.`,
+      );
+    if (!(
+      Number.isSafeInteger(firstRow + rows) &&
+      firstRow >= 0 &&
+      rows >= 1 &&
+      firstRow + rows <= matrix.rows
+    ))
+      throw new InputError(
+        `${matrix.name}: ${rows} rows from row ${firstRow} were asked for, but it has ${matrix.rows} rows. Stay inside.`,
+      );
     const rowBytes = matrix.pitch * 4;
     const values = new Float32Array(rows * columns);
     const chunk = Math.max(1, Math.floor(READ_BYTES / rowBytes));

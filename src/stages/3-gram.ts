@@ -5,9 +5,10 @@ import mirrorWgsl from "../../shaders/0-matrix/mirror.wgsl";
 import { InputError } from "../errors.ts";
 import { READ_BYTES, type Gpu } from "../gpu/device.ts";
 import { matrixBytes, type Matrix } from "../gpu/matrix.ts";
-import { planPanels, type PanelPlan } from "../gpu/plan.ts";
+import { checkMatrixFits, planPanels, type PanelPlan } from "../gpu/plan.ts";
 import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
+import { checkOptions } from "../gpu/values.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Layer, Network } from "./0-network.ts";
 import { defineProduct, productFlops, storeProduct } from "./0-product.ts";
@@ -51,6 +52,9 @@ export interface GramOptions extends Job {
   readonly panels?: number;
 }
 
+/** The names of {@link GramOptions}. */
+export const GRAM_OPTIONS = ["method", "outputs", "panels", "signal", "onProgress"] as const;
+
 /** What a tangent kernel will take, known before anything is allocated. */
 export interface GramPlan {
   readonly method: "jacobian" | "layerwise";
@@ -70,7 +74,7 @@ export interface GramPlan {
  *
  * @param n1 samples along the rows of H
  * @param n2 samples along the columns; 0 for the kernel of the first set with itself
- * @throws InputError for wrong options, GpuError "limit" where a panel does not fit
+ * @throws InputError for wrong options, GpuError "limit" where anything of it does not fit
  */
 export function planGram(
   gpu: Pick<Gpu, "limits">,
@@ -79,6 +83,7 @@ export function planGram(
   n2: number,
   options: GramOptions = {},
 ): GramPlan {
+  checkOptions("gram", options, GRAM_OPTIONS);
   const { method = "auto", outputs = "full", panels } = options;
   if (!["auto", "jacobian", "layerwise"].includes(method))
     throw new InputError(
@@ -94,6 +99,17 @@ export function planGram(
   const rows = n1 * each;
   const columns = (n2 || n1) * each;
   const triangle = n2 === 0;
+  checkMatrixFits(gpu.limits, "gram", rows, columns);
+  for (const { index, fanIn, units } of net.layers) {
+    const layer = `layer ${index + 1}`;
+    checkMatrixFits(gpu.limits, `${layer} weights`, fanIn, units);
+    if (index > 0) checkMatrixFits(gpu.limits, `${layer} weights`, units, fanIn);
+    for (const n of triangle ? [n1] : [n1, n2]) {
+      checkMatrixFits(gpu.limits, `activations below ${layer}`, fanIn, n);
+      checkMatrixFits(gpu.limits, `pre-activations of ${layer}`, units, n);
+      checkMatrixFits(gpu.limits, `signals of ${layer}`, units, n * each);
+    }
+  }
   const layerwise = net.layers.reduce(
     (sum, layer) =>
       sum +

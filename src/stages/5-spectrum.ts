@@ -81,6 +81,14 @@ export async function spectrum(
     "onProgress",
   ]);
   const n = matrix.rows;
+  if (matrix.columns !== n)
+    throw new InputError(
+      `spectrum: the matrix is ${n} × ${matrix.columns}, but must be square. Hand in a symmetric matrix.`,
+    );
+  if (options.values !== undefined && options.values.length !== n * n)
+    throw new InputError(
+      `spectrum: values holds ${options.values.length} numbers, but the matrix has ${n * n}. Check their shape.`,
+    );
   const { matrixError = 0, vectors = 0, signal, onProgress } = options;
   const job: Job = { signal, onProgress };
   for (const key of ["top", "bottom"] as const) {
@@ -95,7 +103,7 @@ export async function spectrum(
   const top = all ? n : (options.top ?? (ends === undefined ? Math.min(ENDS, n) : 0));
   const bottom = all ? 0 : (options.bottom ?? (ends === undefined ? Math.min(ENDS, n) : 0));
 
-  const values = options.values ?? (await gpu.read(matrix, job));
+  const values = options.values?.slice() ?? (await gpu.read(matrix, job));
   let trace = 0;
   let squares = 0;
   let size = 0;
@@ -114,10 +122,9 @@ export async function spectrum(
   });
   const common = (await ritzError(gpu, values, krylov, job)) + matrixError;
   const { steps, residuals } = krylov;
-  const places = [
-    ...Array.from({ length: Math.min(top, steps) }, (_, i) => i),
-    ...Array.from({ length: Math.min(bottom, steps) }, (_, i) => steps - bottom + i),
-  ].filter((place, index, list) => place >= 0 && (index === 0 || place > list[index - 1]));
+  const places = Array.from({ length: steps }, (_, i) => i).filter(
+    (place) => place < top || place >= steps - bottom,
+  );
   const lambdaMax = krylov.values[0];
   const lambdaMin = krylov.values[steps - 1];
   const lambdaMinBound = residuals[steps - 1] + common;

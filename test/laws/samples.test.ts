@@ -142,7 +142,7 @@ gpuTest(
     const shapes = [
       { widths: [784, 512, 512, 1], n: 512 },
       { widths: [784, 2048, 1792, 1], n: 64 },
-      { widths: [3, 16, 10], n: 700 },
+      { widths: [3, 16, 10], n: 500 },
       { widths: [2, 4096, 1], n: 5000 },
     ];
     for (const { widths, n } of shapes)

@@ -1,6 +1,5 @@
 /**
- * H = J Jᵀ in f64 by both routes, on one set and between two, with the bound of numerics.md 1.5,
- * item 7.
+ * H = J Jᵀ in f64 by both routes, on one set and between two, with the rounding bound carried through the network.
  */
 import { gamma, UW } from "./compare.ts";
 import { layersOf, type Activations, type ReferenceNetwork, type Signals } from "./network.ts";
@@ -35,7 +34,7 @@ export function gramLayerwise(net: ReferenceNetwork, one: Pass, two: Pass = one)
 }
 
 /**
- * |engine's H − H|, entry by entry, whichever route it takes: numerics.md 1.5, item 7.
+ * |engine's H − H|, entry by entry, whichever route it takes.
  *
  *   Σ_l [(c²(|A|+dA)(|A|+dA)ᵀ + β²) ∘ ((|G|+dG)(|G|+dG)ᵀ) − the same without dA, dG] + γ_k(u) Σ_p |J_ip J_jp|
  *

@@ -1,5 +1,5 @@
 /**
- * What a Lanczos run has to satisfy (numerics.md 1.6), in f64 on the stored f32 matrix.
+ * What a Lanczos run has to satisfy in f64 on the stored f32 matrix.
  *
  * A [n, n] symmetric, `theta` [k] eigenvalues, `v` [k, n] eigenvectors as rows, `q` [m, n] the
  * Lanczos basis as rows, `alpha` [m] and `beta` [m] of T: beta[j] joins q_j and q_{j+1}, beta[m−1]

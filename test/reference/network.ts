@@ -9,8 +9,7 @@
  *   g[L−1] = 1,      g[l] = (c_{l+1} W_{l+1}ᵀ g[l+1]) ∘ φ′_l(z[l])        = ∂f_o/∂z[l]
  *
  * dz, da, dg bound, entry by entry, |engine − exact| for an engine that works in f32 under WGSL's
- * rules, keeps W and c apart (both rounded to f32), and evaluates φ and φ′ at its stored z. From
- * numerics.md 1.5.
+ * rules, keeps W and c apart (both rounded to f32), and evaluates φ and φ′ at its stored z.
  */
 import {
   hasKink,
