@@ -1,12 +1,12 @@
 // with fragments/load.wgsl
 // kinks — lists the pre-activations so close to 0 that rounding may have put them on the wrong side of it.
 //
-//   found[0, 0] += 1, found[0, count before + 1] = h · columns + i      where 0 < |z[h, i]| ≤ near
+//   found[0, 0] += 1, found[0, count before + 1] = h · columns + i      where |z[h, i]| ≤ near
 //
 // in    z      f32 [rows, columns]   rows are units, columns samples
 // out   found  u32 [1, capacity]     zeros beforehand; places beyond the capacity are counted, not listed
 // grid  [⌈stored vec4s / 64⌉ over two axes]; one lane one vec4
-// error exact, but a z below 2⁻¹²⁶ in size may be taken for 0; the order of the list is the device's
+// error exact; the order of the list is the device's
 // cost  4 bytes a value read
 struct Dims {
   rows: u32,
@@ -28,7 +28,7 @@ fn kinks(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     return;
   }
   let value = abs(z[place]);
-  let close = (value > vec4f()) & (value <= vec4f(dims.near));
+  let close = value <= vec4f(dims.near);
   if !any(close) {
     return;
   }

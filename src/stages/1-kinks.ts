@@ -30,7 +30,7 @@ export interface Kinks {
 /** Pre-activations within this share of the largest that Cauchy and Schwarz allow count as near: 4 roundings of it. */
 const NEAR = 2 ** -22;
 /** Near units that are decided, in each layer. */
-const CAPACITY = 4096;
+const CAPACITY = 2 ** 16;
 
 /** Whether a layer's derivative jumps at 0. */
 export const isKinked = ({ activation }: Layer): boolean =>

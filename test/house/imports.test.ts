@@ -1,4 +1,4 @@
-/** The tree is the explanation: what may import what (house.md 1 and 2). */
+/** The tree is the explanation: what may import what. */
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -97,7 +97,7 @@ function height(path: string): number {
   if (path === "src/node.ts") return 6;
   if (/^src\/(cli|explorer)\//.test(path)) return 7;
   if (path === "src/setup.mjs") return 8;
-  throw new Error(`${path} has no place on the way of the data. Give it one here and in house.md.`);
+  throw new Error(`${path} has no place on the way of the data. Give it one here.`);
 }
 
 const core = closure("src/index.ts");

@@ -101,8 +101,7 @@ describe("arrays", () => {
       const inputs = make(X) as Float32Array;
       // A length that is no whole number of samples is what is wrong with the first two.
       const length = what.startsWith("one value");
-      const expected =
-        length || what === "detached" ? /(inputs|others).*(values|detached)/ : says;
+      const expected = length || what === "detached" ? /(inputs|others).*(values|detached)/ : says;
       await expectRefused(() => ntk(gpu, net, drawn, inputs), expected);
       // As second set, null is none.
       if (inputs !== null)

@@ -1,4 +1,4 @@
-/** The golden cases, made in f64 by PyTorch: issue 2, "It must show" c. */
+/** The golden cases, made in f64 by PyTorch. */
 import { describe, expect } from "vitest";
 import { gpuTest } from "../gpu.ts";
 import { GOLDEN } from "../reference/npy.ts";

@@ -1,4 +1,4 @@
-/** What kills a process or leaks: runtimes.md 4, and issue 2, "It must show" f. Each in a process of its own. */
+/** What kills a process or leaks memory, each in a process of its own where it might. */
 import { spawn } from "node:child_process";
 import { expect, test } from "vitest";
 import * as core from "../../src/index.ts";

@@ -1,4 +1,4 @@
-/** Exact identities of theory.md 3, 1 to 4: what differs is rounding, and within its bound. */
+/** Exact identities: what differs is rounding, and within its bound. */
 import { expect } from "vitest";
 import * as core from "../../src/index.ts";
 import {

@@ -1,4 +1,4 @@
-/** What a Lanczos run must satisfy: numerics.md 1.6, on matrices whose spectra are known. */
+/** What a Lanczos run must satisfy, on matrices whose spectra are known; the figures are those of reference/lanczos.ts. */
 import { describe, expect } from "vitest";
 import * as core from "../../src/index.ts";
 import { gpuTest } from "../gpu.ts";
@@ -69,7 +69,7 @@ async function look(gpu: core.Gpu, run: core.Lanczos, places: readonly number[])
   return { basis, q, v, theta, estimates };
 }
 
-/** Items 1 to 6 of numerics.md 1.6 for the values at `places`; `tolerance` as the run was asked to converge to. */
+/** Items 1 to 6 of reference/lanczos.ts for the values at `places`; `tolerance` as the run was asked to converge to. */
 async function verify(
   gpu: core.Gpu,
   { a, n, values: lambda, norm, label }: Spectrum,

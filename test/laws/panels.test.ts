@@ -1,4 +1,4 @@
-/** A Jacobian larger than any binding: issue 2, "It must show" d. */
+/** A Jacobian larger than any binding, by the built command line in a process of its own. */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -103,7 +103,7 @@ gpuTest(
         (_, at) => data[samples[Math.floor(at / 20)] * N + samples[at % 20]],
       );
       assertWithin(found, values, bound, "H");
-      // The bound is loose after so many terms. Quality as numerics.md 1.5 has it for sums of sums: blocks, panels, H.
+      // The bound is loose after so many terms. Quality for sums of sums (block, panel, H), as √ of each chain's length.
       const { depth, count } = plan.panels!;
       const units = 2 * (Math.sqrt(64) + Math.sqrt(depth / 64) + Math.sqrt(count)) + 4;
       const figure = quality(found, values, diagonal(values));

@@ -1,4 +1,4 @@
-/** Every way to H gives the same H: theory.md 3, 5 and 6, for each kind of network. */
+/** Every way to H gives the same H, for each kind of network. */
 import { expect } from "vitest";
 import * as core from "../../src/index.ts";
 import {
@@ -225,7 +225,7 @@ gpuTest("a sum of 20 000 positive terms keeps the bound of blocks of 64", async 
     z[0].map((value) => gamma(chain(d), UW) * value),
     "outputs",
   );
-  // A quality figure beside the bound: numerics.md 1.5's for two levels, 2 (√64 + √(K/64)) + 4 units of 2⁻²⁴.
+  // A quality figure beside the bound: for two levels, 2 (√64 + √(K/64)) + 4 units of 2⁻²⁴.
   const units = (2 * (8 + Math.sqrt(d / 64)) + 4) * 2 ** -24;
   assertWithin(
     out,

@@ -1,4 +1,4 @@
-/** What may not change a bit of H: theory.md 3, item 6, and runtimes.md 5, item 1. */
+/** What may not change a bit of H: order and cutting of the samples, another run, larger limits. */
 import { expect } from "vitest";
 import * as core from "../../src/index.ts";
 import { openGpu } from "../../src/node.ts";
