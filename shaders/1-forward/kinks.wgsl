@@ -1,7 +1,7 @@
 // with fragments/load.wgsl
 // kinks — lists the pre-activations so close to 0 that rounding may have put them on the wrong side of it.
 //
-//   found[0, 0] += 1, found[0, count before + 1] = h · columns + i      where |z[h, i]| ≤ near
+//   found[0, 0] += 1, found[0, count before + 1] = 2 · (h · columns + i) + [z > 0]      where |z[h, i]| ≤ near
 //
 // in    z      f32 [rows, columns]   rows are units, columns samples
 // out   found  u32 [1, capacity]     zeros beforehand; places beyond the capacity are counted, not listed
@@ -37,7 +37,7 @@ fn kinks(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     if close[lane] && column < dims.columns {
       let at = atomicAdd(&found[0], 1u) + 1u;
       if at < dims.capacity {
-        atomicStore(&found[at], row * dims.columns + column);
+        atomicStore(&found[at], 2u * (row * dims.columns + column) + select(0u, 1u, z[place][lane] > 0.0));
       }
     }
   }

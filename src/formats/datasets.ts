@@ -47,7 +47,7 @@ export async function loadDataset(spec: string, files: Files): Promise<Dataset |
   // Each capital word of the pattern but CLASSES is one integer.
   const numbers = fields.map((field, i) => {
     const least = pattern[i + 1] === "SEED" ? 0 : 1;
-    const most = pattern[i + 1] === "SEED" ? 2 ** 32 - 1 : 2 ** 30;
+    const most = pattern[i + 1] === "SEED" ? 2 ** 32 - 1 : 2 ** 26;
     if (pattern[i + 1] === "CLASSES" || (Number(field) >= least && Number(field) <= most))
       return Number(field);
     throw new InputError(
@@ -106,12 +106,12 @@ function octantPoint(part: number, whole: number): [number, number] {
  * its norm.
  *
  * @returns f64 [count, dimension]
- * @throws InputError beyond 2³⁰ values
+ * @throws InputError beyond 2²⁶ values
  */
 export function sphere(dimension: number, count: number, seed: number): Table {
-  if (!(dimension * count <= 2 ** 30))
+  if (!(dimension * count <= 2 ** 26))
     throw new InputError(
-      `sphere: has ${count} × ${dimension} values, but must have at most 2³⁰. Take fewer points.`,
+      `sphere: has ${count} × ${dimension} values, but must have at most 2²⁶. Take fewer points.`,
     );
   const data = normals64(seed, dimension * count);
   for (let start = 0; start < data.length; start += dimension) {

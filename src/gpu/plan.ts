@@ -49,8 +49,11 @@ export interface PanelPlan {
   readonly bytes: number;
 }
 
-/** Parameters in a panel where nothing forces fewer: deep enough that adding the panel to the Gram costs nothing. */
-const PANEL_DEPTH = 4096;
+/**
+ * Parameters in a panel where nothing forces fewer: at least so many that adding the panel to the Gram costs nothing,
+ * and 8 √p, with which the sums of a panel's blocks and of the panels are equally long.
+ */
+const panelDepth = (parameters: number): number => Math.max(4096, 8 * Math.sqrt(parameters));
 /** A panel takes at most this much, whatever the device allows, so that larger limits give the same bits. */
 const PANEL_BYTES = 64 * 2 ** 20;
 
@@ -74,7 +77,7 @@ export function planPanels(
   const fitting = Math.floor(bytes / matrixBytes(ALIGN, columns)) * ALIGN;
   if (fitting < ALIGN)
     checkMatrixFits({ ...limits, maxBufferSize: bytes }, "jacobian panel", ALIGN, columns);
-  const wanted = panels === undefined ? PANEL_DEPTH : Math.ceil(parameters / panels);
+  const wanted = panels === undefined ? panelDepth(parameters) : Math.ceil(parameters / panels);
   const depth = Math.min(
     Math.ceil(wanted / ALIGN) * ALIGN,
     fitting,

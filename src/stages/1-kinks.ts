@@ -85,7 +85,7 @@ export async function decideKinks(
     index === 0
       ? norms(inputs, net.inputs).reduce((a, b) => Math.max(a, b), 0)
       : Math.sqrt(fanIn) * largestActivation(net, index - 1, acts.largest[index - 1]);
-  const samples = new Map<number, { layer: number; unit: number }[]>();
+  const samples = new Map<number, { layer: number; unit: number; above: boolean }[]>();
   let near = 0;
   let undecided = 0;
   for (const layer of net.layers.filter(isKinked)) {
@@ -109,11 +109,12 @@ export async function decideKinks(
     const listed = Math.min(count, CAPACITY - 1);
     near += count;
     undecided += count - listed;
-    for (const place of places.slice(0, listed)) {
+    for (const entry of places.slice(0, listed)) {
+      const place = entry >>> 1;
       const sample = place % n;
       const list = samples.get(sample) ?? [];
       samples.set(sample, list);
-      list.push({ layer: index, unit: Math.floor(place / n) });
+      list.push({ layer: index, unit: Math.floor(place / n), above: (entry & 1) === 1 });
     }
   }
   let moved = 0;
@@ -121,12 +122,10 @@ export async function decideKinks(
     job?.signal?.throwIfAborted();
     const input = inputs.subarray(sample * net.inputs, (sample + 1) * net.inputs);
     const exact = exactForward(net, weights, input);
-    for (const { layer, unit } of list) {
-      const z = acts.z[layer];
-      const [computed] = (await gpu.read(z, job, unit, 1)).subarray(sample);
+    for (const { layer, unit, above } of list) {
       const value = Math.fround(exact.z[layer][unit]);
-      if (computed > 0 === value > 0) continue;
-      gpu.writeBits(z, unit, Float32Array.of(value), sample);
+      if (above === value > 0) continue;
+      gpu.writeBits(acts.z[layer], unit, Float32Array.of(value), sample);
       moved += 1;
     }
   }

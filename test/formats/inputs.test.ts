@@ -231,7 +231,7 @@ test.each([
   ["circle:3,4", InputError, "has N = 3,4"],
   ["sphere:3:4", InputError, "must have the form sphere:D:N:SEED"],
   ["sphere:3:4:4294967296", InputError, "has SEED = 4294967296"],
-  ["sphere:65536:65536:0", InputError, "must have at most 2³⁰"],
+  ["sphere:65536:65536:0", InputError, "must have at most 2²⁶"],
   ["mnist:0,0:4", InputError, "must be different digits"],
   ["mnist:10:4", InputError, "must be different digits"],
   [
