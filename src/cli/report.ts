@@ -3,9 +3,10 @@ import { InputError, ntk, planGram, type Spectrum } from "../index.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
 import { gramChoice, outputsLast, planLine } from "./gram.ts";
 import { orderByClass } from "./pictures/classes.ts";
+import type { ReportData } from "./pictures/data.ts";
 import { gramPng } from "./pictures/gram.ts";
 import { count } from "./pictures/numbers.ts";
-import { reportHtml, type ReportData } from "./pictures/report.ts";
+import { reportHtml } from "./pictures/report.ts";
 import { spectrumSvg } from "./pictures/spectrum.ts";
 import { asJson, required, Session, type Model } from "./session.ts";
 import {

@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { classRuns, orderByClass } from "../../src/cli/pictures/classes.ts";
 import { gramPng, gramSvg } from "../../src/cli/pictures/gram.ts";
 import { count, figures, roundedUp, withBound } from "../../src/cli/pictures/numbers.ts";
-import { type ReportData, type Spectrum, reportHtml } from "../../src/cli/pictures/report.ts";
+import type { ReportData, Spectrum } from "../../src/cli/pictures/data.ts";
+import { reportHtml } from "../../src/cli/pictures/report.ts";
 import { spectrumSvg } from "../../src/cli/pictures/spectrum.ts";
 import { vectorsSvg } from "../../src/cli/pictures/vectors.ts";
 

@@ -5,7 +5,7 @@ import { drawText, textWidth } from "./glyphs.ts";
 import { Canvas, heat, paint, palette, rgb } from "./heat.ts";
 import { count, figures } from "./numbers.ts";
 import { sizes } from "./spectrum.ts";
-import type { ReportData } from "./report.ts";
+import type { ReportData } from "./data.ts";
 
 /** Fewer pixels than this are scaled up by a whole number. */
 const LEAST = 512;

@@ -1,7 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import { INK, QUIET, figureSvg, heading } from "./figure.ts";
 import { count, figures, powerOfTen, roundedUp, subscript, withBound } from "./numbers.ts";
-import type { ReportData, Spectrum } from "./report.ts";
+import type { ReportData, Spectrum } from "./data.ts";
 
 const POINT = "#31688e";
 const BAR = "#e4762b";

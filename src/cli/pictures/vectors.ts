@@ -2,7 +2,7 @@ import * as Plot from "@observablehq/plot";
 import { type Run, classRuns } from "./classes.ts";
 import { INK, QUIET, figureSvg, heading } from "./figure.ts";
 import { count, figures, subscript } from "./numbers.ts";
-import type { ReportData } from "./report.ts";
+import type { ReportData } from "./data.ts";
 
 /**
  * The leading eigenvectors (three at most), component against position in `order`, one colour a class: a standalone SVG file.
