@@ -134,6 +134,25 @@ async function ntk(args) {
   process.exitCode = await main(args);
 }
 
+/** Declarations of the public entries, for a release: the checkout's own options, but with files written. */
+function types() {
+  const { compilerOptions } = JSON.parse(read(join(root, "tsconfig.json")));
+  const { noEmit: _, ...options } = compilerOptions;
+  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const emit = ["--declaration", "--emitDeclarationOnly", "--rootDir", "src"];
+  must(
+    process.execPath,
+    [
+      join(root, "node_modules", "typescript", "bin", "tsc"),
+      ...["src/index.ts", "src/node.ts", "src/wgsl.d.ts"],
+      ...flags,
+      ...emit,
+      ...["--outDir", join("dist", "types")],
+    ],
+    "Mend what the messages above name.",
+  );
+}
+
 /** Runs the script that writes README's tables, bundled beside its sources. */
 async function readme() {
   const { build } = await import("esbuild");
@@ -260,6 +279,7 @@ async function main([verb, ...args]) {
     ntk: () => ntk(args),
     test: () => test(args),
     build: () => {},
+    types,
     readme,
     lavapipe,
   };
