@@ -114,10 +114,31 @@ const require = requireFor(import.meta.url);`,
   },
 ];
 
+/** The bench as one page that needs nothing else: bench/page/index.html with its script inside. */
+async function page() {
+  const SCRIPT = '<script type="module" src="page.ts"></script>';
+  const { outputFiles } = await build({
+    ...shared,
+    entryPoints: ["bench/page/page.ts"],
+    outfile: "dist/bench.js",
+    platform: "browser",
+    target: "es2022",
+    minify: true,
+  });
+  const html = readFileSync(join(root, "bench", "page", "index.html"), "utf8");
+  const [before, after] = html.split(SCRIPT);
+  if (after === undefined)
+    throw new Error(`esbuild.config: index.html has no ${SCRIPT}, but must. Put it back.`);
+  const script = outputFiles[0].text.replaceAll("</script", "<\\/script");
+  const text = `${before}<script type="module">${script}</script>${after}`;
+  return { path: join(root, "dist", "bench.html"), contents: text };
+}
+
 /** Each file is written aside and renamed: whoever reads dist/ meanwhile sees the old file or the new one, whole. */
 async function buildAll() {
   const results = await Promise.all(builds.map((options) => build(options)));
-  for (const { path, contents } of results.flatMap(({ outputFiles }) => outputFiles)) {
+  const files = [...results.flatMap(({ outputFiles }) => outputFiles), await page()];
+  for (const { path, contents } of files) {
     const aside = join(dirname(path), `.${basename(path)}.${process.pid}`);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(aside, contents);

@@ -15,7 +15,9 @@ export {
 export { forward, type Activations } from "./stages/1-forward.ts";
 export { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 export { backward, type Signals } from "./stages/2-backward.ts";
-export { gram, planGram, type GramOptions, type GramPlan } from "./stages/3-gram.ts";
+export { productCandidates, tuned, type Tuning } from "./stages/0-search.ts";
+export { gram, gramTiles, type GramTile } from "./stages/3-gram.ts";
+export { planGram, type GramOptions, type GramPlan, type Route } from "./stages/3-plan.ts";
 export { gramError } from "./stages/3-exact.ts";
 export { lanczos, ritzVectors, type Lanczos, type LanczosOptions } from "./stages/4-lanczos.ts";
 export { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";

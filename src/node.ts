@@ -1,6 +1,8 @@
 import { checkOptions } from "./gpu/values.ts";
 import { openGpu as openCore, type Gpu, type Limits } from "./index.ts";
 import { findAdapter } from "./node/adapters.ts";
+import { breathe } from "./node/breathe.ts";
+import { cachedTexts } from "./node/cache.ts";
 
 export * from "./index.ts";
 export { adapters, type AdapterInfo } from "./node/adapters.ts";
@@ -21,19 +23,28 @@ export { loadWeights } from "./formats/weights.ts";
  * ```
  *
  * @param options adapter: part of the adapter's name, description or kind; default the variable NTK_ADAPTER.
- * limits: limits to plan with where they are smaller than the device's
+ * limits: limits to plan with where they are smaller than the device's. search: false for fixed kernels instead of the
+ * fastest, which are searched for once an adapter and kept in the user's cache
  * @throws GpuError "adapter" where there is none, or none that matches
  */
 export async function openGpu(
-  options: { readonly adapter?: string; readonly limits?: Partial<Limits> } = {},
+  options: {
+    readonly adapter?: string;
+    readonly limits?: Partial<Limits>;
+    readonly search?: boolean;
+  } = {},
 ): Promise<Gpu> {
-  checkOptions("openGpu", options, ["adapter", "limits"]);
+  checkOptions("openGpu", options, ["adapter", "limits", "search"]);
   const { adapter, hold, info } = await findAdapter(options.adapter);
   return openCore({
     adapter,
     hold,
     limits: options.limits,
+    search: options.search,
+    store: cachedTexts("search"),
+    runtime: `Node ${process.version}`,
     description: info.description,
+    breathe,
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   });
 }

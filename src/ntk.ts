@@ -6,7 +6,8 @@ import { uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
 import { forward, sampleCount } from "./stages/1-forward.ts";
 import { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 import { gramError } from "./stages/3-exact.ts";
-import { gram, GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-gram.ts";
+import { gram } from "./stages/3-gram.ts";
+import { GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-plan.ts";
 import { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";
 
 /** A network's tangent kernel on a set of samples, and its spectrum. */

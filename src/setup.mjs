@@ -13,7 +13,9 @@ const lockFile = join(root, "package-lock.json");
 const installed = join(root, "node_modules", ".webgpu-ntk-lock");
 const built = join(root, "dist", ".built");
 const busy = join(root, "dist", ".busy");
-const outputs = ["index.js", "node.js", "ntk.js"].map((file) => join(root, "dist", file));
+const outputs = ["index.js", "node.js", "ntk.js", "bench.html"].map((file) =>
+  join(root, "dist", file),
+);
 
 class SetupError extends Error {
   constructor(message, status = 1) {
@@ -58,8 +60,14 @@ function sourcesHash() {
     if (names) names.forEach((name) => add(join(path, name)));
     else sum.update(hash(readFileSync(path)));
   };
-  for (const name of ["shaders", "src", "esbuild.config.mjs", "tsconfig.json", "package-lock.json"])
-    add(join(root, name));
+  // Of the bench neither what it wrote nor what it is compared with; its references are the tests'.
+  const own = readdirSync(join(root, "bench")).filter((name) => !/^(peers|results)$/.test(name));
+  for (const path of [
+    ...["shaders", "src", "test/reference", "test/conformance", "esbuild.config.mjs"],
+    ...["tsconfig.json", "package-lock.json"],
+    ...own.map((name) => `bench/${name}`),
+  ])
+    add(join(root, path));
   return sum.digest("hex");
 }
 
@@ -134,6 +142,24 @@ async function ntk(args) {
   process.exitCode = await main(args);
 }
 
+/** The bench; with other packages to compare with, which are installed first, apart from our own. */
+async function bench(args) {
+  if (args.includes("--peers")) {
+    const folder = join(root, "bench", "peers");
+    const lock = hash(readFileSync(join(folder, "package-lock.json")));
+    const mark = join(folder, "node_modules", ".webgpu-ntk-lock");
+    if (read(mark) !== lock) {
+      say("installing the packages to compare with.");
+      must(
+        ...npm(["ci", "--prefix", folder, "--no-update-notifier"]),
+        "Look at its messages above, then run this again.",
+      );
+      writeFileSync(mark, lock);
+    }
+  }
+  await ntk(["bench", ...args]);
+}
+
 /** Declarations of the public entries, for a release: the checkout's own options, but with files written. */
 function types() {
   const { compilerOptions } = JSON.parse(read(join(root, "tsconfig.json")));
@@ -153,27 +179,29 @@ function types() {
   );
 }
 
-/** Runs the script that writes README's tables, bundled beside its sources. */
+/** Runs the scripts that write README's tables, each bundled beside its sources. */
 async function readme() {
   const { build } = await import("esbuild");
   const { wgslEsbuild } = await import(pathToFileURL(join(root, "esbuild.config.mjs")).href);
-  const outfile = join(root, "test", "laws", ".readme.mjs");
   process.chdir(root);
-  try {
-    await build({
-      entryPoints: [join(root, "test", "laws", "readme.ts")],
-      outfile,
-      bundle: true,
-      format: "esm",
-      platform: "node",
-      target: "node20",
-      packages: "external",
-      plugins: [wgslEsbuild],
-      logLevel: "warning",
-    });
-    await import(pathToFileURL(outfile).href);
-  } finally {
-    rmSync(outfile, { force: true });
+  for (const folder of [join("test", "laws"), "bench"]) {
+    const outfile = join(root, folder, ".readme.mjs");
+    try {
+      await build({
+        entryPoints: [join(root, folder, "readme.ts")],
+        outfile,
+        bundle: true,
+        format: "esm",
+        platform: "node",
+        target: "node20",
+        packages: "external",
+        plugins: [wgslEsbuild],
+        logLevel: "warning",
+      });
+      await import(pathToFileURL(outfile).href);
+    } finally {
+      rmSync(outfile, { force: true });
+    }
   }
   run(process.execPath, [
     join(root, "node_modules", "prettier", "bin", "prettier.cjs"),
@@ -277,6 +305,7 @@ async function main([verb, ...args]) {
   const verbs = {
     start: () => ntk([...MAIN_JOB, ...args]),
     ntk: () => ntk(args),
+    bench: () => bench(args),
     test: () => test(args),
     build: () => {},
     types,

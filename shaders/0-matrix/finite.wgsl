@@ -1,12 +1,12 @@
 // with fragments/load.wgsl
 // finite — counts the values of a matrix that are NaN or infinite, keeps where the first is stored, and the largest.
 //
-//   found[slot, 0] += 1, found[slot, 1] = min(·, place)      where the exponent's bits are all ones
-//   found[slot, 2] = max(·, bits of |value|)                 elsewhere
+//   found[slot, 0] += 1, found[slot, 1] = max(·, 2³² − 1 − place)      where the exponent's bits are all ones
+//   found[slot, 2] = max(·, bits of |value|)                           elsewhere
 //
 // in    matrix  u32 [rows, columns]   the bits: arithmetic on NaN may be folded away, bits may not
-// out   found   u32 [slots, 3]        row `slot`, set to 0, 2³² − 1 and 0 beforehand; a place counts the padding too
-// grid  [stored vec4s / 64 / 64]; one lane 64 vec4s
+// out   found   u32 [slots, 3]        row `slot`, zeros beforehand; a place counts the padding too
+// grid  [stored vec4s / 64 / 64]; one lane 64 vec4s, neighbours beside each other
 // error exact
 // cost  4 bytes a value read
 struct Dims {
@@ -23,14 +23,14 @@ struct Dims {
 const SEGMENT = 64u;
 
 @compute @workgroup_size(64)
-fn finite(@builtin(global_invocation_id) id: vec3u) {
-  let first = SEGMENT * id.x;
+fn finite(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let first = SEGMENT * 64u * group.x + local.x;
   let end = padded(dims.rows) * pitch4(dims.columns);
   var count = 0u;
   var lowest = 0xffffffffu;
   var largest = vec4u();
   for (var k = 0u; k < SEGMENT; k++) {
-    let place = first + k;
+    let place = first + 64u * k;
     if place >= end {
       break;
     }
@@ -45,6 +45,6 @@ fn finite(@builtin(global_invocation_id) id: vec3u) {
   atomicMax(&found[slot + 2u], max(max(largest.x, largest.y), max(largest.z, largest.w)));
   if count > 0u {
     atomicAdd(&found[slot], count);
-    atomicMin(&found[slot + 1u], lowest);
+    atomicMax(&found[slot + 1u], 0xffffffffu - lowest);
   }
 }

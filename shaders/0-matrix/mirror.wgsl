@@ -4,20 +4,35 @@
 //   matrix[i, j] = matrix[j, i]        j > i
 //
 // out   matrix  f32 [n, n]
-// grid  [⌈n / 64⌉, n]; one lane an element
+// grid  [⌈padded(n) / 4 / 64⌉, padded(n) / 4]; one lane a square of 4 × 4 on the diagonal or above it
 // error exact: both triangles hold the same bits
 // cost  4 n² bytes
 struct Dims {
   n: u32,
 }
 
-@group(0) @binding(0) var<storage, read_write> matrix: array<f32>;
+@group(0) @binding(0) var<storage, read_write> matrix: array<vec4f>;
 @group(0) @binding(1) var<uniform> dims: Dims;
 
 @compute @workgroup_size(64)
 fn mirror(@builtin(global_invocation_id) id: vec3u) {
-  if id.x < dims.n && id.y < id.x {
-    let pitch = 4u * pitch4(dims.n);
-    matrix[id.y * pitch + id.x] = matrix[id.x * pitch + id.y];
+  let column4 = id.x;
+  let row4 = id.y;
+  if 4u * column4 >= padded(dims.n) || row4 > column4 {
+    return;
+  }
+  let pitch = pitch4(dims.n);
+  let lower = 4u * column4 * pitch + row4;
+  let a = matrix[lower];
+  let b = matrix[lower + pitch];
+  let c = matrix[lower + 2u * pitch];
+  let d = matrix[lower + 3u * pitch];
+  var turned = transpose(mat4x4f(a, b, c, d));
+  let to = 4u * row4 * pitch + column4;
+  // On the diagonal each row keeps what lies below it.
+  let above = vec4u(4u * column4) + vec4u(0u, 1u, 2u, 3u);
+  for (var i = 0u; i < 4u; i++) {
+    let at = to + i * pitch;
+    matrix[at] = select(matrix[at], turned[i], above > vec4u(4u * row4 + i));
   }
 }

@@ -1,17 +1,19 @@
 // with fragments/load.wgsl
 // kinks — lists the pre-activations so close to 0 that rounding may have put them on the wrong side of it.
 //
-//   found[0, 0] += 1, found[0, count before + 1] = 2 · (h · columns + i) + [z > 0]      where |z[h, i]| ≤ near
+//   found[slot, 0] += 1, found[slot, count before + 1] = 2 · (h · columns + i) + [z > 0]      where |z[h, i]| ≤ near
 //
 // in    z      f32 [rows, columns]   rows are units, columns samples
-// out   found  u32 [1, capacity]     zeros beforehand; places beyond the capacity are counted, not listed
+// out   found  u32 [slots, capacity]     zeros beforehand; places beyond the capacity are counted, not listed
 // grid  [⌈stored vec4s / 64⌉ over two axes]; one lane one vec4
 // error exact; the order of the list is the device's
 // cost  4 bytes a value read
 struct Dims {
   rows: u32,
   columns: u32,
+  slots: u32,
   capacity: u32,
+  slot: u32,
   near: f32,
 }
 
@@ -32,12 +34,13 @@ fn kinks(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
   if !any(close) {
     return;
   }
+  let start = dims.slot * 4u * pitch4(dims.capacity);
   for (var lane = 0u; lane < 4u; lane++) {
     let column = 4u * (place % pitch) + lane;
     if close[lane] && column < dims.columns {
-      let at = atomicAdd(&found[0], 1u) + 1u;
+      let at = atomicAdd(&found[start], 1u) + 1u;
       if at < dims.capacity {
-        atomicStore(&found[at], 2u * (row * dims.columns + column) + select(0u, 1u, z[place][lane] > 0.0));
+        atomicStore(&found[start + at], 2u * (row * dims.columns + column) + select(0u, 1u, z[place][lane] > 0.0));
       }
     }
   }

@@ -5,18 +5,28 @@
 // in    z    f32 [rows, samples]   pre-activations of the layer below, one column a sample
 // out   out  f32 [rows, columns]             signal of sample i and output o at column i · outputs + o
 // error two roundings more than the sum, and that of φ′ in activations.wgsl
-@group(0) @binding(3) var<storage, read> z: array<f32>;
+@group(0) @binding(3) var<storage, read> z: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
 fn finish(row: u32, column4: u32, sum: vec4f) {
-  let start = row * 4u * pitch4(dims.samples);
-  let column = 4u * vec4u(column4) + vec4u(0u, 1u, 2u, 3u);
-  let at = vec4u(start) + column / dims.outputs;
+  let seen = before(row, column4);
   // A loop, as four copies of φ′ would take seconds to compile.
   var slope = vec4f();
   for (var c = 0u; c < 4u; c++) {
-    slope[c] = phiPrime(z[at[c]]);
+    slope[c] = phiPrime(seen[c]);
   }
   let to = row * pitch4(dims.columns) + column4;
   out[to] = keep(row, dims.rows, column4, dims.columns, dims.scale * sum * slope);
+}
+
+// The pre-activations of four neighbours; with one output a column is a sample.
+fn before(row: u32, column4: u32) -> vec4f {
+  let start = row * pitch4(dims.samples);
+  if dims.outputs == 1u {
+    return z[start + column4];
+  }
+  let sample = (4u * vec4u(column4) + vec4u(0u, 1u, 2u, 3u)) / dims.outputs;
+  let at = vec4u(start) + sample / 4u;
+  let lane = sample % 4u;
+  return vec4f(z[at.x][lane.x], z[at.y][lane.y], z[at.z][lane.z], z[at.w][lane.w]);
 }

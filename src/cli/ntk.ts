@@ -3,6 +3,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { GpuError, InputError, NonFiniteError } from "../index.ts";
 import { adaptersCommand } from "./adapters.ts";
+import { benchCommand, type BenchCommandOptions } from "./bench.ts";
 import { forwardCommand } from "./forward.ts";
 import { gramCommand } from "./gram.ts";
 import { jacobianCommand } from "./jacobian.ts";
@@ -11,7 +12,8 @@ import { spectrumCommand } from "./spectrum.ts";
 
 type Action = (options: Record<string, never>, signal: AbortSignal) => Promise<void>;
 
-function program(signal: AbortSignal): Command {
+/** @param end told the exit status of a command that did its work and found something wrong */
+function program(signal: AbortSignal, end: (status: number) => void): Command {
   const ntk = new Command("ntk")
     .description(
       "The neural tangent kernel on any GPU: network and data in; Gram matrix, spectrum and error bars out.",
@@ -54,9 +56,10 @@ function program(signal: AbortSignal): Command {
   command("adapters", "what this machine can compute on", adaptersCommand as Action);
   withModel(onDevice(command("forward", "the network's outputs", forwardCommand as Action)));
   withModel(onDevice(command("jacobian", "the Jacobian", jacobianCommand as Action)));
-  withGram(
-    withModel(onDevice(command("gram", "the tangent kernel", gramCommand as Action))),
-  ).option("--inputs2 <file>", "a second set, along the columns");
+  withGram(withModel(onDevice(command("gram", "the tangent kernel", gramCommand as Action))))
+    .option("--inputs2 <file>", "a second set, along the columns")
+    .option("--plan", "say what it would take, and compute nothing")
+    .option("--resume", "keep finished tiles when interrupted, and go on from them");
   withSpectrum(
     withGram(
       withModel(
@@ -85,6 +88,17 @@ function program(signal: AbortSignal): Command {
       ),
     ),
   );
+  ntk
+    .command("bench")
+    .description("what the machine can do, and what share of it the shaders reach")
+    .argument("[names...]", "rows whose name and size contain one of these; machine: no row")
+    .option("--adapter <text>", "an adapter whose description contains the text")
+    .option("--json [file]", "print one JSON object, or write it to the file")
+    .option("--compare <file>", "list what is slower or faster than in that file; slower: status 1")
+    .option("--peers", "time other packages at the same work; takes minutes")
+    .action(async (names: string[], options: BenchCommandOptions) =>
+      end(await benchCommand(names, options, signal)),
+    );
   for (const { options } of ntk.commands)
     for (const option of options)
       if (option.required && option.long) option.argParser(once(option.long));
@@ -135,7 +149,7 @@ function unwritable({ message }: Error): never {
  * The command line.
  *
  * @param argv what follows the program's name
- * @returns the exit status of `interface`: 0 done, 2 bad input, 3 the device, 70 a defect, 130 interrupted
+ * @returns the exit status of `interface`: 0 done, 1 a verdict that fails, 2 bad input, 3 the device, 70 a defect, 130 interrupted
  */
 export async function main(argv: readonly string[]): Promise<number> {
   const controller = new AbortController();
@@ -147,7 +161,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   // Not taken off at the end: the write may fail later.
   process.stdout.off("error", unwritable).on("error", unwritable);
   try {
-    const ntk = program(controller.signal);
+    let status = 0;
+    const ntk = program(controller.signal, (found) => (status = found));
     if (argv.length === 0) {
       process.stderr.write(
         `${ntk.helpInformation()}ntk: no command was given, but one must be. Choose one of these.\n`,
@@ -155,7 +170,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       return 2;
     }
     await ntk.parseAsync([...argv], { from: "user" });
-    return 0;
+    return status;
   } catch (error) {
     const { status, words } = verdict(error, controller.signal.aborted);
     if (status !== 0) process.stderr.write(`${words}\n`);

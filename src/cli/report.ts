@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { InputError, ntk, planGram, type Spectrum } from "../index.ts";
+import { InputError, ntk, planGram, tuned, type Spectrum } from "../index.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
-import { gramChoice, outputsLast, planLine } from "./gram.ts";
+import { gramChoice, outputsLast } from "./gram.ts";
+import { planLines } from "./plan.ts";
 import { orderByClass } from "./pictures/classes.ts";
 import type { ReportData } from "./pictures/data.ts";
 import { gramPng } from "./pictures/gram.ts";
@@ -43,8 +44,9 @@ export async function reportCommand(
     session.say(networkLine(model));
     const gpu = await session.gpu();
     session.say(`adapter: ${gpu.description}`);
+    const tuning = await tuned(gpu);
     const plan = planGram(gpu, net, inputs.n, 0, choice);
-    session.say(planLine(model, plan));
+    planLines(model, plan, tuning).forEach((line) => session.say(line));
     const { gram, spectrum } = await ntk(gpu, net, weights, inputs.values, {
       ...session.job,
       ...choice,

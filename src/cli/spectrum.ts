@@ -1,7 +1,8 @@
-import { InputError, ntk, planGram, spectrum, type Gpu, type Spectrum } from "../index.ts";
+import { InputError, ntk, planGram, spectrum, tuned, type Gpu, type Spectrum } from "../index.ts";
 import { flatten, roundToF32, type Table } from "../formats/table.ts";
 import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";
-import { gramChoice, planLine, type GramCommandOptions } from "./gram.ts";
+import { gramChoice, type GramCommandOptions } from "./gram.ts";
+import { planLines } from "./plan.ts";
 import { count, figures, withBound } from "./pictures/numbers.ts";
 import { oneOf, Session, whole, type Model } from "./session.ts";
 
@@ -79,8 +80,9 @@ export async function spectrumCommand(
       const { net, weights, inputs } = model;
       checkCounts(which, inputs.n * (choice.outputs === "full" ? net.outputs : 1));
       gpu = await session.gpu();
+      const tuning = await tuned(gpu);
       const plan = planGram(gpu, net, inputs.n, 0, choice);
-      session.say(planLine(model, plan));
+      planLines(model, plan, tuning).forEach((line) => session.say(line));
       ({ spectrum: result } = await ntk(gpu, net, weights, inputs.values, {
         ...session.job,
         ...choice,

@@ -17,8 +17,22 @@ export interface OpenOptions {
   readonly hold?: unknown;
   /** Sleeps; lent by hosts where waiting for the device keeps a core busy. */
   readonly pause?: (ms: number) => Promise<void>;
+  /** Waits for a promise of the device; lent by hosts that can do so at less cost than by waiting. */
+  readonly breathe?: <T>(promise: Promise<T>) => Promise<T>;
   /** What errors and results call the adapter; default its own description. */
   readonly description?: string;
+  /** Whether the fastest kernels are searched for at first use; default true, false for fixed ones. */
+  readonly search?: boolean;
+  /** Where what a search found is kept: in a browser `localStorage`. */
+  readonly store?: Store;
+  /** The host in words, which a kept search holds for: a browser's or Node's version. */
+  readonly runtime?: string;
+}
+
+/** Texts by name, kept beyond this run; the part of the Web's `Storage` that is needed. */
+export interface Store {
+  getItem(name: string): string | null;
+  setItem(name: string, text: string): void;
 }
 
 /** Memory on the device that an engine owns at present. */
@@ -33,6 +47,9 @@ const LIMITS = [
   "maxBufferSize",
   "maxComputeWorkgroupsPerDimension",
 ] as const;
+
+/** What the engine makes use of where an adapter has it, and does without elsewhere. */
+const FEATURES: readonly GPUFeatureName[] = ["subgroups"];
 
 /**
  * Opens an engine on a WebGPU device.
@@ -52,7 +69,11 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
     "limits",
     "hold",
     "pause",
+    "breathe",
     "description",
+    "search",
+    "store",
+    "runtime",
   ]);
   const given = (["gpu", "adapter", "device"] as const).filter((key) => options[key] !== undefined);
   if (options.limits) {
@@ -79,7 +100,8 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
       "openGpu: the host's WebGPU has no adapter, but one is needed. Switch on WebGPU or install a driver.",
     );
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  const device = await adapter.requestDevice({ requiredLimits });
+  const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
+  const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   const { description, vendor, architecture } = adapter.info;
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
   return new Gpu(device, options, options.description ?? name, true);
@@ -90,6 +112,10 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly description: string;
   readonly limits: Limits;
+  /** Lanes that every subgroup has at least; 0 where shaders cannot use subgroups. */
+  readonly subgroupLanes: number;
+  /** What the host lent for the search of kernels. @internal */
+  readonly host: Pick<OpenOptions, "search" | "store" | "runtime" | "pause" | "breathe">;
   /** @internal */
   readonly queue: Queue;
   readonly #owned: boolean;
@@ -104,12 +130,17 @@ export class Gpu {
     this.device = device;
     this.description = description;
     this.#owned = owned;
+    const { search, store, runtime, pause, breathe } = options;
+    this.host = { search, store, runtime, pause, breathe };
     this.limits = Object.fromEntries(
       LIMITS.map((name) => [
         name,
         Math.min(options.limits?.[name] ?? Infinity, device.limits[name]),
       ]),
     ) as unknown as Limits;
+    this.subgroupLanes = device.features.has("subgroups")
+      ? (device.adapterInfo?.subgroupMinSize ?? 0)
+      : 0;
     if (options.hold !== undefined) HELD.add(options.hold);
     void device.lost.then((info) => {
       HELD.delete(options.hold);
@@ -121,7 +152,7 @@ export class Gpu {
       device,
       (what, make) => this.#guard(what, make),
       (promise) => this.settle(promise),
-      options.pause,
+      options.pause && ((ms) => this.#orLost(options.pause!(ms))),
     );
   }
 
@@ -184,6 +215,7 @@ export class Gpu {
   /**
    * Reads rows of a matrix back, padding removed.
    *
+   * @param into where they go, if not to an array of their own
    * @returns f32 [rows, columns] row-major
    * @throws GpuError where the device failed since the last wait
    */
@@ -192,6 +224,7 @@ export class Gpu {
     job?: Job,
     firstRow = 0,
     rows = matrix.rows - firstRow,
+    into?: Float32Array<ArrayBuffer>,
   ): Promise<Float32Array<ArrayBuffer>> {
     const { columns } = matrix;
     if (matrix.gpu !== this)
@@ -208,7 +241,7 @@ export class Gpu {
         `${matrix.name}: ${rows} rows from row ${firstRow} were asked for, but it has ${matrix.rows} rows. Stay inside.`,
       );
     const rowBytes = matrix.pitch * 4;
-    const values = new Float32Array(rows * columns);
+    const values = into ?? new Float32Array(rows * columns);
     const chunk = Math.max(1, Math.floor(READ_BYTES / rowBytes));
     for (let start = 0; start < rows; start += chunk) {
       job?.signal?.throwIfAborted();
@@ -244,10 +277,11 @@ export class Gpu {
 
   /** Waits for a promise of the device; a loss, or a fault found meanwhile, rejects instead. @internal */
   async settle<T>(promise: Promise<T>): Promise<T> {
-    const result = await this.#orLost(promise);
+    const result = await this.#orLost(this.host.breathe?.(promise) ?? promise);
     const faults = this.#faults;
     this.#faults = [];
-    await this.#orLost(Promise.all(faults));
+    const found = Promise.all(faults);
+    await this.#orLost(this.host.breathe?.(found) ?? found);
     const fault = this.#fault;
     this.#fault = null;
     if (fault) throw fault;

@@ -37,10 +37,27 @@ const SLOTS = 256;
 const SUBMISSION_MS = 50;
 /** Submissions under way at once: one runs, one waits. */
 const DEPTH = 2;
+/** Where the end of a submission is predicted instead of waited for, it is waited for after this long all the same. */
+const TRUST_MS = 400;
+/** Share of a predicted time that is slept through before the device is asked. */
+const SLEPT = 0.75;
+
+/** A submission that the device may still be busy with. */
+interface Batch {
+  readonly flops: number;
+  readonly since: number;
+  /** Whether it had to wait for a compiler, so that its time says nothing of the device. */
+  readonly fresh: boolean;
+  /** When it is done, where asking costs nothing. */
+  readonly done: Promise<unknown> | null;
+}
 
 /**
- * Records dispatches and submits them in short batches, at most two under way, so that a device never looks hung, a
- * page stays responsive and an abort takes effect soon. How much fits a batch is learnt from the batches before.
+ * Records dispatches and submits them in short batches, about two under way, so that a device never looks hung nor
+ * idle, a page stays responsive and an abort takes effect soon. How much fits a batch is learnt from the batches before.
+ *
+ * In Node a pending promise of the device keeps a core busy. There the host lends a way to sleep: the queue sleeps for
+ * as long as the batches are predicted to take, and asks the device itself only now and then.
  */
 export class Queue {
   readonly #device: GPUDevice;
@@ -53,8 +70,12 @@ export class Queue {
   readonly #slots: ArrayBuffer;
   #recorded: Dispatch[] = [];
   #recordedFlops = 0;
-  #waiting: { flops: number; since: number }[] = [];
+  #waiting: Batch[] = [];
   #flopsPerMs = 4e6;
+  /** Whether that rate was measured yet, and is no guess. */
+  #measured = false;
+  /** Whether a pipeline was made since the last submission. */
+  #fresh = false;
 
   constructor(
     device: GPUDevice,
@@ -140,7 +161,13 @@ export class Queue {
       pass.end();
       this.#device.queue.submit([encoder.finish()]);
     });
-    this.#waiting.push({ flops, since: Date.now() });
+    // Its failure is met by whoever waits for it.
+    const done = this.#pause ? null : this.#device.queue.onSubmittedWorkDone();
+    done?.catch(() => {});
+    this.#waiting.push({ flops, since: Date.now(), fresh: this.#fresh, done });
+    this.#fresh = false;
+    // Whoever waits by means of its own never empties it.
+    if (this.#waiting.length > 256) this.#waiting.shift();
   }
 
   /**
@@ -156,10 +183,28 @@ export class Queue {
     )
       return;
     this.submit();
-    if (this.#waiting.length >= DEPTH) {
-      await this.drain();
-      job?.signal?.throwIfAborted();
+    await this.#makeRoom();
+    job?.signal?.throwIfAborted();
+  }
+
+  /** Waits until no more than one batch, as far as can be told, is under way. */
+  async #makeRoom(): Promise<void> {
+    if (!this.#pause) {
+      while (this.#waiting.length >= DEPTH) await this.#settle(this.#waiting.shift()!.done!);
+      return;
     }
+    const rest = this.#rest();
+    const behind = Date.now() + rest - (this.#waiting[0]?.since ?? 0);
+    if (behind > TRUST_MS) await this.drain();
+    else if (rest > SUBMISSION_MS) await this.#pause(rest - SUBMISSION_MS);
+  }
+
+  /** Milliseconds that the batches under way are predicted to take still. */
+  #rest(): number {
+    let end = 0;
+    for (const { flops, since } of this.#waiting)
+      end = Math.max(end, since) + flops / this.#flopsPerMs;
+    return end - Date.now();
   }
 
   /** Follows a stage of `flops` operations: to be told, and waited for, after each dispatch's worth. */
@@ -176,18 +221,24 @@ export class Queue {
     this.submit();
     const batches = this.#waiting;
     if (batches.length === 0) return;
+    const rest = SLEPT * this.#rest();
     this.#waiting = [];
-    const flops = batches.reduce((sum, batch) => sum + batch.flops, 0);
-    const { since } = batches[0];
-    const predicted = 0.8 * (flops / this.#flopsPerMs) - (Date.now() - since);
-    if (this.#pause && predicted > 2) await this.#settle(this.#pause(Math.min(predicted, 1000)));
+    if (this.#pause && rest > 2) await this.#pause(Math.min(rest, 1000));
     const asked = Date.now();
     await this.#settle(this.#device.queue.onSubmittedWorkDone());
-    const took = Date.now() - since;
+    if (batches.some(({ fresh }) => fresh)) return;
+    const flops = batches.reduce((sum, batch) => sum + batch.flops, 0);
+    const took = Math.max(1, Date.now() - batches[0].since);
     if (Date.now() - asked <= 1) {
       // Done before it was asked for: how much faster is not known.
-      if (predicted > 2 || flops > this.#flopsPerMs * took) this.#flopsPerMs *= 2;
-    } else this.#flopsPerMs = Math.max(1e4, (this.#flopsPerMs + flops / took) / 2);
+      if (rest > 2 || flops > this.#flopsPerMs * took) this.#flopsPerMs *= 2;
+      return;
+    }
+    // A few operations take as long as asking does.
+    if (took < SUBMISSION_MS / 10) return;
+    const weight = this.#measured ? 0.5 : 1;
+    this.#flopsPerMs = Math.max(1e4, this.#flopsPerMs + weight * (flops / took - this.#flopsPerMs));
+    this.#measured = true;
   }
 
   #pipeline(shader: ShaderLayout, sizes: Readonly<Record<string, number>>): Pipeline {
@@ -227,6 +278,7 @@ export class Queue {
       return { pipeline, layout };
     });
     bySizes.set(key, made);
+    this.#fresh = true;
     return made;
   }
 

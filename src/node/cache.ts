@@ -103,3 +103,33 @@ export function cachedFolder(name: string, files: () => ReadonlyMap<string, Arch
   }
   return filled(temporaryCache(), name, files);
 }
+
+/**
+ * Texts by name in the user's cache, one file each. What cannot be read is not there; what cannot be written is lost.
+ *
+ * @param name of the folder inside `webgpu-ntk`
+ */
+export function cachedTexts(name: string) {
+  const place = (key: string) =>
+    join(userCache(), "webgpu-ntk", name, `${hash(Buffer.from(key))}.json`);
+  return {
+    getItem(key: string): string | null {
+      try {
+        return readFileSync(place(key), "utf8");
+      } catch {
+        return null;
+      }
+    },
+    setItem(key: string, text: string): void {
+      try {
+        const file = place(key);
+        mkdirSync(dirname(file), { recursive: true });
+        const aside = `${file}.${process.pid}`;
+        writeFileSync(aside, text);
+        renameSync(aside, file);
+      } catch {
+        // a cache that cannot be written only costs the next search
+      }
+    },
+  };
+}

@@ -14,35 +14,41 @@ export const finite = defineShader({
   sizes: {},
 });
 
+/** What a matrix is called where it turns out not to be finite. */
+export interface Watched {
+  /** First word of the error. */
+  readonly caller: string;
+  readonly operand: string;
+  readonly cure: string;
+}
+
 /** Looks on the device whether matrices are finite, without waiting; `settle` then waits once for all of them. */
 export class FiniteCheck {
   readonly #gpu: Gpu;
   readonly #found: Matrix;
-  readonly #watched: { matrix: Matrix; operand: string }[] = [];
+  readonly #watched: { matrix: Matrix; about: Watched }[] = [];
 
   /** @param slots how many matrices will be looked at */
   constructor(gpu: Gpu, slots: number) {
     this.#gpu = gpu;
     this.#found = gpu.matrix("finite found", slots, 3);
-    const row = new Float32Array(new Uint32Array([0, 0xffffffff, 0]).buffer);
-    for (let slot = 0; slot < slots; slot++) gpu.writeBits(this.#found, slot, row);
   }
 
-  /** Records the look at one matrix. @param operand what the error calls it */
-  watch(matrix: Matrix, operand: string): void {
+  /** Records the look at one matrix, which must be alive until then alone. */
+  watch(matrix: Matrix, about: Watched): void {
+    this.look(matrix, this.#watched.length);
+    this.#watched.push({ matrix, about });
+  }
+
+  /** Records the pass itself. @internal */
+  look(matrix: Matrix, slot: number): void {
     const vec4s = matrix.bytes / 16;
     finite(this.#gpu, {
-      dims: {
-        rows: matrix.rows,
-        columns: matrix.columns,
-        slots: this.#found.rows,
-        slot: this.#watched.length,
-      },
+      dims: { rows: matrix.rows, columns: matrix.columns, slots: this.#found.rows, slot },
       buffers: { matrix, found: this.#found },
       groups: [Math.ceil(vec4s / 64 / 64)],
       flops: 4 * vec4s,
     });
-    this.#watched.push({ matrix, operand });
   }
 
   /**
@@ -51,15 +57,16 @@ export class FiniteCheck {
    * @returns the largest |value| of each matrix
    * @throws NonFiniteError for the first matrix that is not finite
    */
-  async settle(caller: string, cure: string, job?: Job): Promise<number[]> {
+  async settle(job?: Job): Promise<number[]> {
     const values = await this.#gpu.read(this.#found, job);
     const found = new Uint32Array(values.buffer);
-    return this.#watched.map(({ matrix, operand }, slot) => {
-      const [count, place] = found.subarray(3 * slot, 3 * slot + 2);
+    return this.#watched.map(({ matrix, about }, slot) => {
+      const [count, fromLast] = found.subarray(3 * slot, 3 * slot + 2);
       if (count === 0) return values[3 * slot + 2];
+      const place = 0xffffffff - fromLast;
       const width = pitch(matrix.columns);
       const index = Math.floor(place / width) * matrix.columns + (place % width);
-      throw new NonFiniteError(caller, operand, index, count, cure);
+      throw new NonFiniteError(about.caller, about.operand, index, count, about.cure);
     });
   }
 

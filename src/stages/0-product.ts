@@ -1,34 +1,119 @@
 import loadWgsl from "../../shaders/fragments/load.wgsl";
+import operandsWgsl from "../../shaders/fragments/operands.wgsl";
+import partialWgsl from "../../shaders/fragments/partial.wgsl";
+import quadWgsl from "../../shaders/fragments/quad.wgsl";
 import storeWgsl from "../../shaders/fragments/store.wgsl";
-import productWgsl from "../../shaders/0-matrix/product.wgsl";
+import broadcastWgsl from "../../shaders/0-matrix/productBroadcast.wgsl";
+import collectWgsl from "../../shaders/0-matrix/productCollect.wgsl";
+import registersWgsl from "../../shaders/0-matrix/productRegisters.wgsl";
+import stagedWgsl from "../../shaders/0-matrix/productStaged.wgsl";
+import stagedWideWgsl from "../../shaders/0-matrix/productStagedWide.wgsl";
 import type { Gpu } from "../gpu/device.ts";
-import { ALIGN, type Matrix } from "../gpu/matrix.ts";
+import { ALIGN, matrixBytes, type Matrix } from "../gpu/matrix.ts";
 import type { Meter } from "../gpu/queue.ts";
-import { defineShader, type Binding } from "../gpu/shader.ts";
+import { defineShader, type Binding, type Shader } from "../gpu/shader.ts";
 
 const DIMS = [
   "depth",
+  "leftColumns",
+  "rightColumns",
+  "rowOrigin",
+  "columnOrigin",
   "rows",
   "columns",
-  "firstRow",
   "triangle",
+  "firstTile",
+  "lastTile",
+  "slabs",
+  "slabRows",
   "outputs",
   "rowSamples",
   "samples",
+  "zero",
   "scale",
   "shift",
 ] as const;
 type Dim = (typeof DIMS)[number];
 
-const LANES = 16;
-/** Rows of the result that one lane computes. */
-const TILE = 8;
+/** Sizes that a class may be made for; a class takes those that its WGSL declares. */
+export interface ProductSizes {
+  /** Lanes of a workgroup, each with four columns. */
+  readonly LANES?: number;
+  /** Lanes that every subgroup surely has: 4 or 8. */
+  readonly SUBGROUP?: number;
+}
+
+interface ClassInfo {
+  readonly wgsl: string;
+  readonly sizes: ProductSizes;
+  /** Feature of the device that the class cannot do without. */
+  readonly feature?: GPUFeatureName;
+  /** Lanes of a workgroup, where no size says so. */
+  readonly lanes?: number;
+  /** Rows and columns of a workgroup's tile. */
+  tile(sizes: ProductSizes): readonly [number, number];
+}
+
+const wide = ({ LANES = 16 }: ProductSizes): number => 4 * LANES;
+
+/** The kernel classes of the product: each a file of its own, all adding in the same order. */
+export const PRODUCT_CLASSES = {
+  productRegisters: {
+    wgsl: registersWgsl,
+    sizes: { LANES: 16 },
+    tile: (sizes: ProductSizes) => [8, wide(sizes)],
+  },
+  productBroadcast: {
+    wgsl: broadcastWgsl,
+    sizes: { LANES: 16, SUBGROUP: 4 },
+    feature: "subgroups",
+    tile: (sizes: ProductSizes) => [16, wide(sizes)],
+  },
+  productStaged: { wgsl: stagedWgsl, sizes: {}, lanes: 128, tile: () => [64, 64] },
+  productStagedWide: { wgsl: stagedWideWgsl, sizes: {}, lanes: 128, tile: () => [64, 128] },
+} as const satisfies Record<string, ClassInfo>;
+
+export type ProductClass = keyof typeof PRODUCT_CLASSES;
+
+/** Which class computes products, and how. */
+export interface ProductPlan {
+  readonly class: ProductClass;
+  readonly sizes: ProductSizes;
+  /** Workgroups that keep the adapter busy: with fewer tiles each slab of the summed axis has its own. */
+  readonly groups: number;
+}
+
+/** What computes products where nothing was measured: the class that runs everywhere. */
+export const FIXED_PLAN: ProductPlan = {
+  class: "productRegisters",
+  sizes: { LANES: 16 },
+  groups: 1,
+};
+
+const plans = new WeakMap<Gpu, ProductPlan>();
+
+/** The plan that an engine's products follow: the one set last, else {@link FIXED_PLAN}. */
+export const productPlan = (gpu: Gpu): ProductPlan => plans.get(gpu) ?? FIXED_PLAN;
+
+/** Has an engine's products follow a plan from now on; null goes back to {@link FIXED_PLAN}. */
+export function setProductPlan(gpu: Gpu, plan: ProductPlan | null): void {
+  if (plan) plans.set(gpu, plan);
+  else plans.delete(gpu);
+}
 
 /** What an epilogue adds to the product's table: fragments, buffers after `left` and `right`, `override` constants. */
 export interface Epilogue<B extends string, S extends string> {
   readonly wgsl: readonly string[];
   readonly buffers: Readonly<Record<B, Binding<Dim>>>;
   readonly sizes: Readonly<Record<S, number>>;
+}
+
+/** A rectangle of the whole result [left's columns, right's columns]; its corner at multiples of 16. */
+export interface Part {
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
 }
 
 /** One product: operands, what the epilogue needs, and which part of the result is wanted. */
@@ -41,10 +126,14 @@ export interface ProductCall<B extends string, S extends string> {
   readonly outputs?: number;
   /** Only tiles that touch the lower triangle; for a symmetric result. */
   readonly triangle?: boolean;
+  /** Only this part of the result, which is then what the epilogue's matrices hold; default all of it. */
+  readonly part?: Part;
+  /** Whether each slab of the summed axis has workgroups of its own; default where tiles are too few. No bit depends on it. */
+  readonly split?: boolean;
   readonly sizes?: Partial<Readonly<Record<S, number>>>;
 }
 
-/** Records a product in strips of rows short enough for one dispatch each; waits where the meter says so. */
+/** Records a product in pieces short enough for one dispatch each; waits where the meter says so. */
 export type Product<B extends string, S extends string> = (
   gpu: Gpu,
   call: ProductCall<B, S>,
@@ -59,50 +148,124 @@ export const productFlops = (
   triangle = false,
 ): number => depth * rows * columns * (triangle ? 1 : 2);
 
-/** Joins the product with one epilogue to one shader. */
+/** Values along the summed axis that are added before a slab's sum is added to the others. */
+const SLAB = 1024;
+/** The sums of all slabs take at most this much; where they would take more, there are tiles enough. */
+const SUMS_BYTES = 32 * 2 ** 20;
+
+type AnyShader = Shader<Dim, string, string>;
+
+/** Every class joined with one epilogue, and the second pass for slabs. */
+function joined(epilogue: Epilogue<string, string>) {
+  const shader = (name: string, wgsl: string, sizes: ProductSizes): AnyShader =>
+    defineShader({
+      name,
+      wgsl: [wgsl, loadWgsl, operandsWgsl, quadWgsl, ...epilogue.wgsl],
+      dims: DIMS,
+      buffers: {
+        left: ["read", "depth", "leftColumns"],
+        right: ["read", "depth", "rightColumns"],
+        ...epilogue.buffers,
+      },
+      sizes: { ...epilogue.sizes, ...sizes } as Record<string, number>,
+    });
+  const classes = Object.fromEntries(
+    Object.entries(PRODUCT_CLASSES).map(([name, { wgsl, sizes }]) => [
+      name,
+      shader(name, wgsl, sizes),
+    ]),
+  ) as Record<ProductClass, AnyShader>;
+  return { classes, collect: shader("productCollect", collectWgsl, {}) };
+}
+
+/** Where each slab's sums go. */
+const partial = joined({
+  wgsl: [partialWgsl],
+  buffers: { out: ["read_write", "slabRows", "columns"] },
+  sizes: {},
+}).classes;
+
+const ceil = (size: number, step: number): number => Math.ceil(size / step);
+
+/** Tiles of a result, in the order of `tileAt` in operands.wgsl. */
+function tileCount(rows: number, columns: number, triangle: boolean, high: number, wide: number) {
+  const padded = ceil(rows, ALIGN) * ALIGN;
+  if (!triangle) return ceil(padded, high) * ceil(columns, wide);
+  const across = ceil(padded, wide);
+  return ((across * (across + 1)) / 2) * (wide / high);
+}
+
+/** Joins the product's classes with one epilogue: the call that runs whichever the engine's plan names. */
 export function defineProduct<B extends string, S extends string>(
   epilogue: Epilogue<B, S>,
 ): Product<B, S> {
-  const shader = defineShader<Dim, B | "left" | "right", S | "LANES">({
-    name: "product",
-    wgsl: [productWgsl, loadWgsl, ...epilogue.wgsl],
-    dims: DIMS,
-    buffers: {
-      left: ["read", "depth", "rows"],
-      right: ["read", "depth", "columns"],
-      ...epilogue.buffers,
-    } as Record<B | "left" | "right", Binding<Dim>>,
-    sizes: { ...epilogue.sizes, LANES } as Record<S | "LANES", number>,
-  });
+  const { classes, collect } = joined(epilogue);
   return async (gpu, call, meter) => {
-    const { rows: depth, columns: rows } = call.buffers.left;
-    const { columns } = call.buffers.right;
-    const outputs = call.outputs ?? 1;
-    const flops = productFlops(depth, ALIGN, columns, call.triangle);
-    const height = Math.max(1, Math.floor(gpu.queue.dispatchFlops / flops)) * ALIGN;
-    const padded = Math.ceil(rows / ALIGN) * ALIGN;
-    for (let firstRow = 0; firstRow < padded; firstRow += height) {
-      const count = Math.min(height, padded - firstRow);
-      shader(gpu, {
-        dims: {
-          depth,
-          rows,
-          columns,
-          firstRow,
-          triangle: call.triangle ? 1 : 0,
-          outputs,
-          rowSamples: rows / outputs,
-          samples: columns / outputs,
-          scale: call.scale ?? 1,
-          shift: call.shift ?? 0,
-        },
-        buffers: call.buffers,
-        groups: [Math.ceil(columns / (4 * LANES)), count / TILE],
-        flops: (flops * count) / ALIGN,
-        sizes: call.sizes as Partial<Record<S | "LANES", number>>,
-      });
-      await meter((flops * count) / ALIGN);
-    }
+    const plan = productPlan(gpu);
+    const { buffers, triangle = false, outputs = 1 } = call;
+    const { left, right } = buffers;
+    const depth = left.rows;
+    const part = call.part ?? { row: 0, column: 0, rows: left.columns, columns: right.columns };
+    const { rows, columns } = part;
+    const [high, wide] = PRODUCT_CLASSES[plan.class].tile(plan.sizes);
+    const tiles = tileCount(rows, columns, triangle, high, wide);
+    const allRows = ceil(depth, SLAB) * ceil(rows, ALIGN) * ALIGN;
+    const few = tiles < plan.groups && matrixBytes(allRows, columns) <= SUMS_BYTES;
+    const parts = (call.split ?? few) ? ceil(depth, SLAB) : 1;
+    const slabRows = parts > 1 ? allRows : ceil(rows, ALIGN) * ALIGN;
+    const dims = {
+      depth,
+      leftColumns: left.columns,
+      rightColumns: right.columns,
+      rowOrigin: part.row,
+      columnOrigin: part.column,
+      rows,
+      columns,
+      triangle: triangle ? 1 : 0,
+      slabs: parts > 1 ? 1 : ceil(depth, SLAB),
+      slabRows,
+      outputs,
+      rowSamples: rows / outputs,
+      samples: columns / outputs,
+      zero: 0,
+      scale: call.scale ?? 1,
+      shift: call.shift ?? 0,
+    };
+    using sums = parts > 1 ? gpu.matrix("sums of slabs", slabRows, columns) : null;
+    const own: Readonly<Record<string, number>> = { ...call.sizes };
+    const run = async (
+      shader: AnyShader,
+      given: Readonly<Record<string, Matrix>>,
+      sizes: Readonly<Record<string, number>>,
+    ) => {
+      const flops = 2 * high * wide * depth;
+      const most = Math.max(1, Math.floor(gpu.queue.dispatchFlops / flops));
+      for (let firstTile = 0; firstTile < tiles; firstTile += most) {
+        const lastTile = Math.min(tiles, firstTile + most);
+        const down = ceil(lastTile - firstTile, gpu.limits.maxComputeWorkgroupsPerDimension);
+        shader(gpu, {
+          dims: { ...dims, firstTile, lastTile },
+          buffers: given,
+          groups: [ceil(lastTile - firstTile, down), down, parts],
+          flops: flops * (lastTile - firstTile),
+          sizes: { ...plan.sizes, ...sizes },
+        });
+        await meter(flops * (lastTile - firstTile));
+      }
+    };
+    if (!sums) return run(classes[plan.class], buffers, own);
+    await run(partial[plan.class], { left, right, out: sums }, {});
+    collect(gpu, {
+      dims: {
+        ...{ ...dims, depth: slabRows, leftColumns: columns, rightColumns: columns },
+        ...{ rowOrigin: 0, columnOrigin: 0, firstTile: 0, lastTile: 0 },
+      },
+      buffers: { ...buffers, left: sums, right: sums },
+      groups: [ceil(ceil(columns, ALIGN) * ALIGN, 64), ceil(rows, ALIGN) * ALIGN],
+      flops: slabRows * columns,
+      sizes: own,
+    });
+    await meter(slabRows * columns);
   };
 }
 

@@ -3,13 +3,14 @@ import activationsWgsl from "../../shaders/fragments/activations.wgsl";
 import transcendentalWgsl from "../../shaders/fragments/transcendental.wgsl";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { dispose, type Matrix } from "../gpu/matrix.ts";
+import { dispose, Matrix } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { described, type Values } from "../gpu/values.ts";
 import { ACTIVATIONS } from "./0-activation.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
 import { defineProduct, productFlops } from "./0-product.ts";
+import { tuned } from "./0-search.ts";
 import type { DeviceWeights } from "./0-weights.ts";
 
 export const activate = defineProduct({
@@ -50,10 +51,10 @@ export function sampleCount(caller: string, net: Network, inputs: Values): numbe
  *
  *   z[l] = c[l] · W[l] a[l] + β[l] · b[l]        a[l+1] = φ(z[l])
  *
- * @param inputs f32 [n, net.inputs] row-major
+ * @param inputs f32 [n, net.inputs] row-major; or on the device already, a matrix [net.inputs, n] that stays the caller's
  * @returns activations of all layers, the caller's to destroy
  *
- * **Error** of a sum as in `product.wgsl`, of φ as in `activations.wgsl`.
+ * **Error** of a sum as in the product's class, of φ as in `activations.wgsl`.
  * **Cost** 2 · n · parameters flops; 8 · n · Σ width bytes.
  * @throws InputError for wrong inputs, NonFiniteError that names the layer where a value overflows
  */
@@ -61,17 +62,44 @@ export async function forward(
   gpu: Gpu,
   net: Network,
   weights: DeviceWeights,
-  inputs: Values,
+  inputs: Values | Matrix,
   job?: Job,
 ): Promise<Activations> {
-  const n = sampleCount("forward", net, inputs);
-  const a = [gpu.upload("inputs", net.inputs, n, inputs, true)];
+  await tuned(gpu);
+  using check = new FiniteCheck(gpu, net.layers.length);
+  const acts = await recordForward(gpu, net, weights, inputs, check, job);
+  try {
+    return { ...acts, largest: await check.settle(job) };
+  } catch (error) {
+    acts.destroy();
+    throw error;
+  }
+}
+
+/** The forward pass without waiting for its end: whether it is finite is `check`'s to say. */
+async function recordForward(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  inputs: Values | Matrix,
+  check: FiniteCheck,
+  job?: Job,
+): Promise<Omit<Activations, "largest">> {
+  const given = inputs instanceof Matrix ? inputs : null;
+  if (given && given.rows !== net.inputs)
+    throw new InputError(
+      `forward: inputs (${given.name}) have ${given.rows} rows, but samples have ${net.inputs} features. Hand in a matrix [features, samples].`,
+    );
+  const n = inputs instanceof Matrix ? inputs.columns : sampleCount("forward", net, inputs);
+  const a = [inputs instanceof Matrix ? inputs : gpu.upload("inputs", net.inputs, n, inputs, true)];
   const z: Matrix[] = [];
-  const destroy = () => [...a, ...z].forEach((matrix) => matrix.destroy());
+  const destroy = () =>
+    [...a, ...z].forEach((matrix) => {
+      if (matrix !== given) matrix.destroy();
+    });
   try {
     const flops = net.layers.reduce((sum, l) => sum + productFlops(l.fanIn, l.units, n), 0);
     const meter = gpu.queue.meter(job, "forward", flops);
-    using check = new FiniteCheck(gpu, net.layers.length);
     for (const layer of net.layers) {
       const { transposed, bias } = weights.layers[layer.index];
       const place = `layer ${layer.index + 1}`;
@@ -93,12 +121,15 @@ export async function forward(
         },
         meter,
       );
-      check.watch(z[layer.index], `the pre-activations of ${place}, [units, samples],`);
+      check.watch(z[layer.index], {
+        caller: "forward",
+        operand: `the pre-activations of ${place}, [units, samples],`,
+        cure: "Scale the weights or the inputs down.",
+      });
     }
     // The outputs are pre-activations; the linear copy of them is of no use.
     a.pop()?.destroy();
-    const largest = await check.settle("forward", "Scale the weights or the inputs down.", job);
-    return { n, a, z, largest, destroy, [dispose]: destroy };
+    return { n, a, z, destroy, [dispose]: destroy };
   } catch (error) {
     destroy();
     throw error;

@@ -1,6 +1,7 @@
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import kinksWgsl from "../../shaders/1-forward/kinks.wgsl";
 import type { Gpu } from "../gpu/device.ts";
+import type { Matrix } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import type { Values } from "../gpu/values.ts";
@@ -12,8 +13,8 @@ import type { Activations } from "./1-forward.ts";
 export const kinks = defineShader({
   name: "kinks",
   wgsl: [kinksWgsl, loadWgsl],
-  dims: ["rows", "columns", "capacity", "near"],
-  buffers: { z: ["read", "rows", "columns"], found: ["read_write", 1, "capacity"] },
+  dims: ["rows", "columns", "slots", "capacity", "slot", "near"],
+  buffers: { z: ["read", "rows", "columns"], found: ["read_write", "slots", "capacity"] },
   sizes: {},
 });
 
@@ -29,8 +30,10 @@ export interface Kinks {
 
 /** Pre-activations within this share of the largest that Cauchy and Schwarz allow count as near: 4 roundings of it. */
 const NEAR = 2 ** -22;
+/** Near units that are listed at first, in each layer; where they are more, the list is made once more, and longer. */
+const FEW = 2 ** 10;
 /** Near units that are decided, in each layer. */
-const CAPACITY = 2 ** 16;
+const CAPACITY = 2 ** 20;
 
 /** Whether a layer's derivative jumps at 0. */
 export const isKinked = ({ activation }: Layer): boolean =>
@@ -85,44 +88,56 @@ export async function decideKinks(
     index === 0
       ? norms(inputs, net.inputs).reduce((a, b) => Math.max(a, b), 0)
       : Math.sqrt(fanIn) * largestActivation(net, index - 1, acts.largest[index - 1]);
+  const kinked = net.layers.filter(isKinked);
   const samples = new Map<number, { layer: number; unit: number; above: boolean }[]>();
   let near = 0;
   let undecided = 0;
-  for (const layer of net.layers.filter(isKinked)) {
-    const { index, units } = layer;
-    const z = acts.z[index];
-    using found = gpu.matrix("kinks found", 1, CAPACITY);
+  const list = (layer: Layer, found: Matrix, slot: number): void => {
+    const z = acts.z[layer.index];
     const groups = Math.ceil(z.bytes / 16 / 64);
     const across = Math.min(groups, gpu.limits.maxComputeWorkgroupsPerDimension);
     kinks(gpu, {
       dims: {
-        rows: units,
-        columns: n,
-        capacity: CAPACITY,
-        near: NEAR * reach(layer, weights[index], longest(layer)),
+        ...{ rows: layer.units, columns: n, slots: found.rows, capacity: found.columns, slot },
+        near: NEAR * reach(layer, weights[layer.index], longest(layer)),
       },
       buffers: { z, found },
       groups: [across, Math.ceil(groups / across)],
-      flops: units * n,
+      flops: layer.units * n,
     });
-    const [count, ...places] = new Uint32Array((await gpu.read(found, job)).buffer);
-    const listed = Math.min(count, CAPACITY - 1);
+  };
+  const take = ({ index }: Layer, [count, ...places]: Uint32Array): void => {
+    const listed = Math.min(count, places.length);
     near += count;
     undecided += count - listed;
     for (const entry of places.slice(0, listed)) {
       const place = entry >>> 1;
       const sample = place % n;
-      const list = samples.get(sample) ?? [];
-      samples.set(sample, list);
-      list.push({ layer: index, unit: Math.floor(place / n), above: (entry & 1) === 1 });
+      const units = samples.get(sample) ?? [];
+      samples.set(sample, units);
+      units.push({ layer: index, unit: Math.floor(place / n), above: (entry & 1) === 1 });
+    }
+  };
+  if (kinked.length > 0) {
+    using found = gpu.matrix("kinks found", kinked.length, FEW);
+    kinked.forEach((layer, slot) => list(layer, found, slot));
+    const lists = new Uint32Array((await gpu.read(found, job)).buffer);
+    for (const [slot, layer] of kinked.entries()) {
+      const short = lists.subarray(slot * FEW, (slot + 1) * FEW);
+      if (short[0] < FEW) take(layer, short);
+      else {
+        using long = gpu.matrix("kinks found", 1, Math.min(short[0] + 1, CAPACITY));
+        list(layer, long, 0);
+        take(layer, new Uint32Array((await gpu.read(long, job)).buffer));
+      }
     }
   }
   let moved = 0;
-  for (const [sample, list] of samples) {
+  for (const [sample, units] of samples) {
     job?.signal?.throwIfAborted();
     const input = inputs.subarray(sample * net.inputs, (sample + 1) * net.inputs);
     const exact = exactForward(net, weights, input);
-    for (const { layer, unit, above } of list) {
+    for (const { layer, unit, above } of units) {
       const value = Math.fround(exact.z[layer][unit]);
       if (above === value > 0) continue;
       gpu.writeBits(acts.z[layer], unit, Float32Array.of(value), sample);

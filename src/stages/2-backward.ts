@@ -12,6 +12,7 @@ import { ACTIVATIONS } from "./0-activation.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
 import { defineProduct, productFlops } from "./0-product.ts";
+import { tuned } from "./0-search.ts";
 import type { DeviceWeights } from "./0-weights.ts";
 import type { Activations } from "./1-forward.ts";
 
@@ -53,7 +54,7 @@ export interface OutputRange {
  * @param range default all outputs
  * @returns signals of all layers, the caller's to destroy
  *
- * **Error** of a sum as in `product.wgsl`, of φ′ as in `activations.wgsl`, each times the next.
+ * **Error** of a sum as in the product's class, of φ′ as in `activations.wgsl`, each times the next.
  * **Cost** 2 · n · outputs · parameters flops without the first layer's; 4 · n · outputs · Σ units bytes.
  * @throws NonFiniteError that names the layer where a signal overflows
  */
@@ -65,7 +66,28 @@ export async function backward(
   job?: Job,
   range: OutputRange = { first: 0, count: net.outputs },
 ): Promise<Signals> {
-  const { first, count } = range;
+  await tuned(gpu);
+  using check = new FiniteCheck(gpu, net.layers.length);
+  const signals = await recordBackward(gpu, net, weights, acts, check, job, range);
+  try {
+    await check.settle(job);
+    return signals;
+  } catch (error) {
+    signals.destroy();
+    throw error;
+  }
+}
+
+/** The way back without waiting for its end: whether it is finite is `check`'s to say. @internal */
+export async function recordBackward(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  acts: Activations,
+  check: FiniteCheck,
+  job: Job | undefined,
+  { first, count }: OutputRange,
+): Promise<Signals> {
   if (!(first >= 0 && count >= 1 && first + count <= net.outputs))
     throw new InputError(
       `backward: outputs ${first} to ${first + count - 1} were asked for, but there are ${net.outputs}. Ask for some of 0 to ${net.outputs - 1}.`,
@@ -86,7 +108,6 @@ export async function backward(
       .slice(1)
       .reduce((sum, l) => sum + productFlops(l.units, l.fanIn, columns), 0);
     const meter = gpu.queue.meter(job, "backward", flops);
-    using check = new FiniteCheck(gpu, net.layers.length);
     for (let index = last - 1; index >= 0; index--) {
       const layer = net.layers[index];
       const above = weights.layers[index + 1].weight as Matrix;
@@ -101,9 +122,12 @@ export async function backward(
         },
         meter,
       );
-      check.watch(g[index], `the signals of layer ${index + 1}, [units, samples · outputs],`);
+      check.watch(g[index], {
+        caller: "backward",
+        operand: `the signals of layer ${index + 1}, [units, samples · outputs],`,
+        cure: "Scale the weights down.",
+      });
     }
-    await check.settle("backward", "Scale the weights down.", job);
     return { outputs: count, g, destroy, [dispose]: destroy };
   } catch (error) {
     destroy();

@@ -1,25 +1,36 @@
 import addWgsl from "../../shaders/fragments/add.wgsl";
+import addPairWgsl from "../../shaders/fragments/addPair.wgsl";
 import hadamardWgsl from "../../shaders/fragments/hadamard.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import mirrorWgsl from "../../shaders/0-matrix/mirror.wgsl";
-import { InputError } from "../errors.ts";
-import { READ_BYTES, type Gpu } from "../gpu/device.ts";
-import { matrixBytes, type Matrix } from "../gpu/matrix.ts";
-import { checkMatrixFits, planPanels, type PanelPlan } from "../gpu/plan.ts";
-import type { Job, Meter } from "../gpu/queue.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { dispose, type Matrix } from "../gpu/matrix.ts";
+import type { PanelPlan } from "../gpu/plan.ts";
+import type { Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
-import { checkOptions } from "../gpu/values.ts";
 import { FiniteCheck } from "./0-finite.ts";
-import type { Layer, Network } from "./0-network.ts";
-import { defineProduct, productFlops, storeProduct } from "./0-product.ts";
+import type { Network } from "./0-network.ts";
+import { defineProduct, storeProduct, type Part } from "./0-product.ts";
+import { tuned } from "./0-search.ts";
 import type { DeviceWeights } from "./0-weights.ts";
 import type { Activations } from "./1-forward.ts";
-import { backward, type OutputRange, type Signals } from "./2-backward.ts";
-import { fillJacobian, jacobianFlops } from "./2-jacobian.ts";
+import { recordBackward, type OutputRange, type Signals } from "./2-backward.ts";
+import { fillJacobian } from "./2-jacobian.ts";
+import { planGram, tileCorners, tileSamples, TILE_SIDE, type GramOptions } from "./3-plan.ts";
 
 export const add = defineProduct({
   wgsl: [addWgsl],
   buffers: { out: ["read_write", "rows", "columns"] },
+  sizes: {},
+});
+
+/** high + low += scale · leftᵀ right, for sums that one f32 cannot hold. */
+export const addPair = defineProduct({
+  wgsl: [addPairWgsl],
+  buffers: {
+    high: ["read_write", "rows", "columns"],
+    low: ["read_write", "rows", "columns"],
+  },
   sizes: {},
 });
 
@@ -40,117 +51,6 @@ export const mirror = defineShader({
   sizes: {},
 });
 
-/** `jacobian`: H = J Jᵀ in panels of parameters. `layerwise`: each layer's factors, without J. `auto`: the cheaper. */
-export type GramMethod = "auto" | "jacobian" | "layerwise";
-
-/** How the tangent kernel is to be computed. */
-export interface GramOptions extends Job {
-  readonly method?: GramMethod;
-  /** `full` (default): every pair of outputs. `trace`: the mean over equal outputs. */
-  readonly outputs?: "full" | "trace";
-  /** Number of panels that a Jacobian is cut into, instead of the plan's own; for tests of the cutting. */
-  readonly panels?: number;
-}
-
-/** The names of {@link GramOptions}. */
-export const GRAM_OPTIONS = ["method", "outputs", "panels", "signal", "onProgress"] as const;
-
-/** What a tangent kernel will take, known before anything is allocated. */
-export interface GramPlan {
-  readonly method: "jacobian" | "layerwise";
-  /** H has this many rows and columns. */
-  readonly rows: number;
-  readonly columns: number;
-  /** How the Jacobian is cut; null for `layerwise`. */
-  readonly panels: PanelPlan | null;
-  /** Floating-point operations beyond the passes. */
-  readonly flops: number;
-  /** Most bytes on the device at once, from the weights to H and its read-back. */
-  readonly bytes: number;
-}
-
-/**
- * Plans a tangent kernel: route, shape, panels, operations.
- *
- * @param n1 samples along the rows of H
- * @param n2 samples along the columns; 0 for the kernel of the first set with itself
- * @throws InputError for wrong options, GpuError "limit" where anything of it does not fit
- */
-export function planGram(
-  gpu: Pick<Gpu, "limits">,
-  net: Network,
-  n1: number,
-  n2: number,
-  options: GramOptions = {},
-): GramPlan {
-  checkOptions("gram", options, GRAM_OPTIONS);
-  const { method = "auto", outputs = "full", panels } = options;
-  if (!["auto", "jacobian", "layerwise"].includes(method))
-    throw new InputError(
-      `gram: method is "${method}", but must be auto, jacobian or layerwise. Choose one.`,
-    );
-  if (!["full", "trace"].includes(outputs))
-    throw new InputError(`gram: outputs is "${outputs}", but must be full or trace. Choose one.`);
-  if (panels !== undefined && !(Number.isSafeInteger(panels) && panels >= 1))
-    throw new InputError(
-      `gram: panels is ${panels}, but must be a whole number from 1. Correct it.`,
-    );
-  const [groups, each] = outputs === "full" ? [1, net.outputs] : [net.outputs, 1];
-  const rows = n1 * each;
-  const columns = (n2 || n1) * each;
-  const triangle = n2 === 0;
-  checkMatrixFits(gpu.limits, "gram", rows, columns);
-  for (const { index, fanIn, units } of net.layers) {
-    const layer = `layer ${index + 1}`;
-    checkMatrixFits(gpu.limits, `${layer} weights`, fanIn, units);
-    if (index > 0) checkMatrixFits(gpu.limits, `${layer} weights`, units, fanIn);
-    for (const n of triangle ? [n1] : [n1, n2]) {
-      checkMatrixFits(gpu.limits, `activations below ${layer}`, fanIn, n);
-      checkMatrixFits(gpu.limits, `pre-activations of ${layer}`, units, n);
-      checkMatrixFits(gpu.limits, `signals of ${layer}`, units, n * each);
-    }
-  }
-  const layerwise = net.layers.reduce(
-    (sum, layer) =>
-      sum +
-      productFlops(layer.fanIn, n1, n2 || n1, triangle) +
-      groups * productFlops(layer.units, rows, columns, triangle),
-    0,
-  );
-  const jacobian =
-    groups *
-    (jacobianFlops(net, rows + (triangle ? 0 : columns)) +
-      productFlops(net.parameters, rows, columns, triangle));
-  const chosen = method === "auto" ? (layerwise <= jacobian ? "layerwise" : "jacobian") : method;
-  const cut =
-    chosen === "jacobian"
-      ? planPanels(gpu.limits, net.parameters, Math.max(rows, columns), panels)
-      : null;
-  const sides = triangle ? [n1] : [n1, n2];
-  const layers = net.layers.map(
-    ({ fanIn, units }) =>
-      2 * matrixBytes(fanIn, units) +
-      sides.reduce(
-        (sum, n) =>
-          sum +
-          matrixBytes(fanIn, n) +
-          matrixBytes(units, n) +
-          groups * matrixBytes(units, n * each),
-        0,
-      ),
-  );
-  return {
-    method: chosen,
-    rows,
-    columns,
-    panels: cut,
-    flops: chosen === "jacobian" ? jacobian : layerwise,
-    bytes:
-      layers.reduce((sum, bytes) => sum + bytes, matrixBytes(rows, columns) + READ_BYTES) +
-      (cut ? sides.length * cut.bytes : matrixBytes(n1, n2 || n1)),
-  };
-}
-
 /**
  * The tangent kernel H of one set of samples, or between two.
  *
@@ -160,7 +60,8 @@ export function planGram(
  * @param others activations of the samples along the columns; null for the kernel of `acts` with itself
  * @returns [n·O, n·O] (`trace`: [n, n], the mean over a = b), the caller's to destroy. Symmetric to the bit for one set.
  *
- * **Error** |ΔH| ≤ γ(k) · Σ_p |J[i,p] J[j,p]| beyond that of activations and signals, k = 64 + ⌈depth / 64⌉ + panels + 4.
+ * **Error** |ΔH| ≤ γ(k) · Σ_p |J[i,p] J[j,p]| beyond that of activations and signals, k = 64 + 16 +
+ * ⌈depth / 1024⌉ + panels + 4.
  * **Cost** layerwise Σ_l n²(fanIn + O² units) flops; jacobian n² O² parameters, and panels of 4 · n · O · depth bytes.
  * **From** Novak, Sohl-Dickstein & Schoenholz 2022 for the layer-by-layer form.
  * @throws NonFiniteError where an entry overflows, GpuError "limit" where H does not fit a binding
@@ -174,43 +75,108 @@ export async function gram(
   options: GramOptions = {},
 ): Promise<Matrix> {
   const plan = planGram(gpu, net, acts.n, others?.n ?? 0, options);
+  await tuned(gpu);
   const out = gpu.matrix("gram", plan.rows, plan.columns);
   try {
-    const { layers, outputs } = net;
-    const ranges: OutputRange[] =
-      options.outputs === "trace"
-        ? Array.from({ length: outputs }, (_, first) => ({ first, count: 1 }))
-        : [{ first: 0, count: outputs }];
-    const sides: Side[] = [];
-    try {
-      for (const side of others ? [acts, others] : [acts]) {
-        const signals: Signals[] = [];
-        sides.push({ acts: side, signals });
-        for (const range of ranges)
-          signals.push(await backward(gpu, net, weights, side, options, range));
-      }
-      const meter = gpu.queue.meter(options, "gram", plan.flops);
-      const [left, right = left] = sides;
-      if (plan.panels) await addPanels(gpu, net, left, right, plan.panels, out, meter);
-      else for (const layer of layers) await addLayer(gpu, layer, left, right, out, meter);
-    } finally {
-      sides.forEach(({ signals }) => signals.forEach((each) => each.destroy()));
-    }
-    if (!others)
-      mirror(gpu, {
-        dims: { n: plan.rows },
-        buffers: { matrix: out },
-        groups: [Math.ceil(plan.rows / 64), plan.rows],
-        flops: plan.rows ** 2,
-      });
-    using check = new FiniteCheck(gpu, 1);
-    check.watch(out, "the tangent kernel");
-    await check.settle("gram", "Scale the weights or the inputs down.", options);
+    using sides = await Sides.open(gpu, net, weights, acts, others, options, 1);
+    const meter = gpu.queue.meter(options, "gram", plan.flops);
+    if (plan.panels) await addPanels(gpu, net, sides, plan.panels, out, meter);
+    else await addLayers(gpu, net, sides, wholeOf(sides), out, meter);
+    if (!others) mirrorLower(gpu, out);
+    sides.check.watch(out, NOT_FINITE);
+    await sides.check.settle(options);
     return out;
   } catch (error) {
     out.destroy();
     throw error;
   }
+}
+
+/** A block of H by the layer-by-layer route, on the host. */
+export interface GramTile {
+  /** Place of its first entry in H. */
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** [rows, columns] row-major, borrowed until the next tile is asked for; whole also on the diagonal. */
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * The tangent kernel in tiles, for one that no device holds: layer by layer, each tile read back before the next.
+ * One set of samples with itself gives the tiles of the lower triangle.
+ *
+ * @param skip whether a tile, known by its place in the order, is left out
+ * @param side rows and columns of a tile at the most; no bit depends on it
+ *
+ * **Error** that of {@link gram}, bit by bit.
+ * **Cost** Σ_l n²(fanIn + O² units) flops; two tiles on the device, one on the host, beside the passes.
+ * @throws NonFiniteError where an entry overflows
+ */
+export async function* gramTiles(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  acts: Activations,
+  others: Activations | null = null,
+  options: GramOptions = {},
+  skip: (index: number) => boolean = () => false,
+  side = TILE_SIDE,
+): AsyncGenerator<GramTile & { readonly index: number }> {
+  const each = options.outputs === "trace" ? 1 : net.outputs;
+  const samples = tileSamples(each, side);
+  const corners = [...tileCorners(acts.n, others?.n ?? 0, samples)];
+  await tuned(gpu);
+  using sides = await Sides.open(gpu, net, weights, acts, others, options, 0);
+  await sides.check.settle(options);
+  const values = new Float32Array(
+    Math.min(samples, acts.n) * Math.min(samples, (others ?? acts).n) * each * each,
+  );
+  const passes = corners.length * net.layers.length * sides.left.signals.length;
+  let done = 0;
+  for (const [index, { row, column }] of corners.entries()) {
+    const height = Math.min(samples, acts.n - row);
+    const width = Math.min(samples, (others ?? acts).n - column);
+    const [rows, columns] = [height * each, width * each];
+    if (!skip(index)) {
+      using out = gpu.matrix("gram tile", rows, columns);
+      using check = new FiniteCheck(gpu, 1);
+      const meter: Meter = () => gpu.queue.pace(options, "gram", done / passes);
+      const triangle = !others && row === column;
+      await addLayers(
+        gpu,
+        net,
+        sides,
+        { row, column, rows: height, columns: width, triangle },
+        out,
+        meter,
+      );
+      if (triangle) mirrorLower(gpu, out);
+      check.watch(out, NOT_FINITE);
+      await check.settle(options);
+      const filled = values.subarray(0, rows * columns);
+      await gpu.read(out, options, 0, rows, filled);
+      yield { index, row: row * each, column: column * each, rows, columns, values: filled };
+    }
+    done += net.layers.length * sides.left.signals.length;
+  }
+}
+
+const NOT_FINITE = {
+  caller: "gram",
+  operand: "the tangent kernel",
+  cure: "Scale the weights or the inputs down.",
+};
+
+function mirrorLower(gpu: Gpu, matrix: Matrix): void {
+  const n = matrix.rows;
+  mirror(gpu, {
+    dims: { n },
+    buffers: { matrix },
+    groups: [Math.ceil(n / 256), 4 * Math.ceil(n / 16)],
+    flops: n ** 2,
+  });
 }
 
 /** One set of samples: the rows of H, or its columns. One entry of signals a part of the mean over outputs. */
@@ -219,12 +185,61 @@ interface Side {
   readonly signals: readonly Signals[];
 }
 
+/** Both sets with their signals, and the check of what was recorded for them. */
+class Sides {
+  readonly left: Side;
+  readonly right: Side;
+  readonly check: FiniteCheck;
+
+  private constructor(left: Side, right: Side, check: FiniteCheck) {
+    this.left = left;
+    this.right = right;
+    this.check = check;
+  }
+
+  /** Records the way back of each set. @param more matrices that the check will watch besides the signals */
+  static async open(
+    gpu: Gpu,
+    net: Network,
+    weights: DeviceWeights,
+    acts: Activations,
+    others: Activations | null,
+    options: GramOptions,
+    more: number,
+  ): Promise<Sides> {
+    const ranges: OutputRange[] =
+      options.outputs === "trace"
+        ? Array.from({ length: net.outputs }, (_, first) => ({ first, count: 1 }))
+        : [{ first: 0, count: net.outputs }];
+    const check = new FiniteCheck(gpu, more + 2 * ranges.length * net.layers.length);
+    const sides: { acts: Activations; signals: Signals[] }[] = [];
+    try {
+      for (const side of others ? [acts, others] : [acts]) {
+        const signals: Signals[] = [];
+        sides.push({ acts: side, signals });
+        for (const range of ranges)
+          signals.push(await recordBackward(gpu, net, weights, side, check, options, range));
+      }
+    } catch (error) {
+      sides.forEach(({ signals }) => signals.forEach((part) => part.destroy()));
+      check[dispose]();
+      throw error;
+    }
+    const [left, right = left] = sides;
+    return new Sides(left, right, check);
+  }
+
+  [dispose](): void {
+    new Set([...this.left.signals, ...this.right.signals]).forEach((part) => part.destroy());
+    this.check[dispose]();
+  }
+}
+
 /** out += J Jᵀ, a panel of parameters at a time, over the number of parts. */
 async function addPanels(
   gpu: Gpu,
   net: Network,
-  left: Side,
-  right: Side,
+  { left, right }: Sides,
   plan: PanelPlan,
   out: Matrix,
   meter: Meter,
@@ -246,42 +261,62 @@ async function addPanels(
   }
 }
 
-/** out += (c² A Aᵀ + β²) ∘ (G Gᵀ) of one layer, over the number of parts. */
-async function addLayer(
+/** A rectangle of pairs of samples; `triangle`: one on the diagonal, whose lower half is enough. */
+interface Rectangle extends Part {
+  readonly triangle: boolean;
+}
+
+const wholeOf = ({ left, right }: Sides): Rectangle => ({
+  ...{ row: 0, column: 0, rows: left.acts.n, columns: right.acts.n },
+  triangle: right === left,
+});
+
+/** out += Σ_l (c² A Aᵀ + β²) ∘ (G Gᵀ) over the number of parts, for the pairs of a rectangle. */
+async function addLayers(
   gpu: Gpu,
-  { index, scale, shift }: Layer,
-  left: Side,
-  right: Side,
+  net: Network,
+  { left, right }: Sides,
+  { triangle, ...pairs }: Rectangle,
   out: Matrix,
   meter: Meter,
 ): Promise<void> {
   const parts = left.signals.length;
-  const triangle = right === left;
-  using factor = gpu.matrix("activations' gram", left.acts.n, right.acts.n);
-  await storeProduct(
-    gpu,
-    {
-      buffers: { left: left.acts.a[index], right: right.acts.a[index], out: factor },
-      scale: scale * scale,
-      shift: shift * shift,
-      triangle,
-    },
-    meter,
-  );
-  for (let part = 0; part < parts; part++)
-    await hadamard(
+  const { outputs } = left.signals[0];
+  const part = {
+    row: pairs.row * outputs,
+    column: pairs.column * outputs,
+    rows: out.rows,
+    columns: out.columns,
+  };
+  using factor = gpu.matrix("activations' gram", pairs.rows, pairs.columns);
+  for (const { index, scale, shift } of net.layers) {
+    await storeProduct(
       gpu,
       {
-        buffers: {
-          left: left.signals[part].g[index],
-          right: right.signals[part].g[index],
-          factor,
-          out,
-        },
-        outputs: left.signals[part].outputs,
-        scale: 1 / parts,
+        buffers: { left: left.acts.a[index], right: right.acts.a[index], out: factor },
+        scale: scale * scale,
+        shift: shift * shift,
+        part: pairs,
         triangle,
       },
       meter,
     );
+    for (let o = 0; o < parts; o++)
+      await hadamard(
+        gpu,
+        {
+          buffers: {
+            left: left.signals[o].g[index],
+            right: right.signals[o].g[index],
+            factor,
+            out,
+          },
+          outputs,
+          scale: 1 / parts,
+          part,
+          triangle,
+        },
+        meter,
+      );
+  }
 }

@@ -48,8 +48,9 @@ export function referenceNetwork(spec: NetworkSpec): ReferenceNetwork {
   };
 }
 
-/** Roundings on a term's way through `product.wgsl`: its product, a block of 64, the blocks. */
-export const chain = (terms: number): number => Math.min(terms, 64) + Math.ceil(terms / 64) + 1;
+/** Roundings on a term's way through the product: its product, a block of 64, a slab of 16 blocks, the slabs. */
+export const chain = (terms: number): number =>
+  1 + Math.min(terms, 64) + Math.min(Math.ceil(terms / 64), 16) + Math.ceil(terms / 1024);
 
 /**
  * The f64 passes; `arithmetic`: what is known of the engine's φ and φ′ beyond the reference's defaults; `mask`: as

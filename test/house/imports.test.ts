@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const walk = (folder: string): string[] =>
   readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`;
+    if (entry.name === "node_modules") return [];
     return entry.isDirectory() ? walk(path) : [path];
   });
 
@@ -35,8 +36,10 @@ function isErased(node: ts.Node): boolean {
   return isTypeOnly || (name === undefined && all);
 }
 
-const sources: Source[] = walk("src")
+const sources: Source[] = [...walk("src"), ...walk("bench")]
   .filter((path) => /\.(ts|mjs)$/.test(path) && !path.endsWith(".d.ts"))
+  // What the bench is compared with runs in processes of its own.
+  .filter((path) => !path.startsWith("bench/peers/"))
   .map((path) => {
     const text = readFileSync(join(root, path), "utf8");
     const tree = ts.createSourceFile(path, text, ts.ScriptTarget.ESNext, true);
@@ -95,6 +98,8 @@ function height(path: string): number {
   if (path === "src/index.ts") return 5;
   if (path.startsWith("src/formats/") || path.startsWith("src/node/")) return 5;
   if (path === "src/node.ts") return 6;
+  // The bench's page stands on what the bench itself is.
+  if (path.startsWith("bench/")) return path.startsWith("bench/page/") ? 6.6 : 6.5;
   if (/^src\/(cli|explorer)\//.test(path)) return 7;
   if (path === "src/setup.mjs") return 8;
   throw new Error(`${path} has no place on the way of the data. Give it one here.`);
@@ -105,14 +110,14 @@ const core = closure("src/index.ts");
 describe("imports", () => {
   test("every import of a file of ours leads to one", () => {
     for (const { path, imports } of sources)
-      for (const target of imports.filter((name) => /^(src|shaders)\//.test(name)))
+      for (const target of imports.filter((name) => /^(src|shaders|bench)\//.test(name)))
         expect(
           byPath.has(target) || /\.(wgsl|json)$/.test(target),
           `${path} imports ${target}`,
         ).toBe(true);
   });
 
-  test("none runs upward: errors ← gpu ← stages by number ← theory ← the way ← entries ← command line", () => {
+  test("none runs upward: errors ← gpu ← stages by number ← theory ← the way ← entries ← bench ← command line", () => {
     const upward = sources.flatMap(({ path, imports }) =>
       imports
         .filter((target) => byPath.has(target) && height(target) > height(path))
@@ -159,6 +164,21 @@ describe("imports", () => {
       ).toEqual([]);
   });
 
+  test("what the bench's page reaches imports no package and nothing of Node or of the entry for Node", () => {
+    const reached = closure("bench/page/page.ts");
+    const foreign = [...reached].flatMap((path) =>
+      byPath
+        .get(path)!
+        .imports.filter(
+          (target) => !/^(src|bench|shaders|test\/reference|test\/conformance)\//.test(target),
+        )
+        .map((target) => `${path} imports ${target}`),
+    );
+    expect(foreign).toEqual([]);
+    expect([...reached].filter((path) => /^src\/(node|formats|cli)\b/.test(path))).toEqual([]);
+    expect([...reached].filter((path) => path.startsWith("bench/")).length).toBeGreaterThan(10);
+  });
+
   test("set-up imports Node alone, as it runs before anything is installed", () => {
     const [setup] = sources.filter(({ path }) => path === "src/setup.mjs");
     // What it awaits later is there by then.
@@ -168,7 +188,7 @@ describe("imports", () => {
     expect(first.length).toBeGreaterThan(0);
   });
 
-  test("a shader with an entry point is imported by one stage of its folder's number, a fragment by some", () => {
+  test("a shader with an entry point is imported by one stage of its folder's number, the bench's by one file of it, a fragment by some", () => {
     const importers = new Map<string, string[]>(
       walk("shaders")
         .filter((path) => path.endsWith(".wgsl"))
@@ -183,6 +203,10 @@ describe("imports", () => {
       const entry = /@compute/.test(readFileSync(join(root, shader), "utf8"));
       if (!entry) continue;
       expect(files, shader).toHaveLength(1);
+      if (shader.startsWith("shaders/bench/")) {
+        expect(files[0], shader).toMatch(/^bench\//);
+        continue;
+      }
       const folder = Number(/^shaders\/(\d+)-/.exec(shader)?.[1]);
       expect(stageNumber(files[0]), `${shader} in ${files[0]}`).toBeGreaterThanOrEqual(folder);
     }

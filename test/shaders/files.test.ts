@@ -76,21 +76,26 @@ test.each(entries)(
   },
 );
 
-test("every shader is used: entry points by exactly one stage, fragments by one at least", () => {
+test("every shader is used: entry points by exactly one stage, or file of the bench, fragments by one at least", () => {
   const users = new Map<string, string[]>(wgsl.map((path) => [path, []]));
-  for (const file of filesIn(join(root, "src"), ".ts")) {
-    const source = readFileSync(join(root, "src", file), "utf8");
+  const sources = ["src", "bench"].flatMap((folder) =>
+    filesIn(join(root, folder), ".ts")
+      .filter((file) => !file.includes("node_modules"))
+      .map((file) => join(folder, file)),
+  );
+  for (const file of sources) {
+    const source = readFileSync(join(root, file), "utf8");
     for (const [, from] of source.matchAll(/\bfrom "([^"]+\.wgsl)"/g)) {
-      const path = relative(shaders, join(root, "src", file, "..", from));
+      const path = relative(shaders, join(root, file, "..", from));
       expect([...users.keys()], file).toContain(path);
       users.get(path)?.push(file);
     }
   }
-  const wrong = [...users].filter(([path, files]) =>
-    entries.includes(path)
-      ? !(files.length === 1 && files[0].startsWith("stages/"))
-      : !(files.length >= 1),
-  );
+  const wrong = [...users].filter(([path, files]) => {
+    if (!entries.includes(path)) return files.length === 0;
+    const owner = path.startsWith("bench/") ? "bench/" : "src/stages/";
+    return !(files.length === 1 && files[0].startsWith(owner));
+  });
   expect(wrong).toEqual([]);
 });
 
@@ -102,15 +107,16 @@ gpuTest(
     using right = gpu.upload("right", depth, columns, sample("normal", depth * columns, 2));
     const run = async (texts: string[]) => {
       const product = defineShader({
-        name: "product",
+        name: "productRegisters",
         wgsl: texts,
         dims: [
-          ...(["depth", "rows", "columns", "firstRow", "triangle"] as const),
-          ...(["outputs", "rowSamples", "samples", "scale", "shift"] as const),
+          ...(["depth", "leftColumns", "rightColumns", "rowOrigin", "columnOrigin"] as const),
+          ...(["rows", "columns", "triangle", "firstTile", "lastTile", "slabs"] as const),
+          ...(["slabRows", "outputs", "rowSamples", "samples", "zero", "scale", "shift"] as const),
         ],
         buffers: {
-          left: ["read", "depth", "rows"],
-          right: ["read", "depth", "columns"],
+          left: ["read", "depth", "leftColumns"],
+          right: ["read", "depth", "rightColumns"],
           out: ["read_write", "rows", "columns"],
         },
         sizes: { LANES: 16 },
@@ -118,16 +124,18 @@ gpuTest(
       using out = new Guarded(gpu, "out", rows, columns);
       product(gpu, {
         dims: {
-          ...{ depth, rows, columns, firstRow: 0, triangle: 0 },
-          ...{ outputs: 1, rowSamples: rows, samples: columns, scale: 0.3, shift: 0.1 },
+          ...{ depth, rows, columns, leftColumns: rows, rightColumns: columns },
+          ...{ rowOrigin: 0, columnOrigin: 0, triangle: 0, firstTile: 0, lastTile: 12 },
+          ...{ slabs: 1, slabRows: 0 },
+          ...{ outputs: 1, rowSamples: rows, samples: columns, zero: 0, scale: 0.3, shift: 0.1 },
         },
         buffers: { left, right, out: out.matrix },
-        groups: [2, 6],
+        groups: [12],
         flops: 1,
       });
       return out.bits();
     };
-    const raw = joined("0-matrix/product.wgsl");
+    const raw = joined("0-matrix/productRegisters.wgsl");
     expect(await run(raw.map(withoutComments))).toEqual(await run(raw));
   },
 );

@@ -1,21 +1,27 @@
-import { expect } from "vitest";
+import { expect, test } from "vitest";
 import { ACTIVATIONS, activationError } from "../../src/stages/0-activation.ts";
-import { storeProduct } from "../../src/stages/0-product.ts";
+import {
+  PRODUCT_CLASSES,
+  productPlan,
+  setProductPlan,
+  storeProduct,
+  type ProductPlan,
+} from "../../src/stages/0-product.ts";
 import { activate } from "../../src/stages/1-forward.ts";
 import { mask } from "../../src/stages/2-backward.ts";
-import { add, hadamard } from "../../src/stages/3-gram.ts";
+import { add, addPair, hadamard } from "../../src/stages/3-gram.ts";
 import type { Gpu } from "../../src/node.ts";
 import { phi, phiPrime } from "../reference/activations.ts";
 import { assertWithin, gamma, U, UW } from "../reference/compare.ts";
 import { gpuTest } from "../gpu.ts";
-import { Guarded, KINDS, report, sample, type Kind } from "./guarded.ts";
+import { Guarded, KINDS, padded, report, sample, type Kind } from "./guarded.ts";
 import { around, shapes } from "./sizes.ts";
 
 /** Edges: a step of the loop and a block of sums; a row tile and the padding; vec4s, padding, lanes · 4, the pitch. */
 const SHAPES = shapes(
   { depth: 19, rows: 11, columns: 21 },
   {
-    depth: around([16, 64], [37, 257]),
+    depth: around([16, 64], [37, 257, 1023, 1024, 1025]),
     rows: around([8, 16], [29]),
     columns: around([4, 16, 64, 256], [61, 241]),
   },
@@ -75,15 +81,50 @@ const severalOutputs = [2, 3, 5].flatMap((outputs) =>
 );
 const withOutputs = [...problems.map((each) => ({ outputs: 1, ...each })), ...severalOutputs];
 
-/** Roundings of a sum, as the header of product.wgsl counts them. */
-const chain = (depth: number): number => Math.min(depth, 64) + Math.ceil(depth / 64) + 1;
+/** Roundings of a sum, as the headers of the product count them. */
+const chain = (depth: number): number =>
+  1 + Math.min(depth, 64) + Math.min(Math.ceil(depth / 64), 16) + Math.ceil(depth / 1024);
 
 const upload = (gpu: Gpu, { depth, rows, columns, left, right }: Problem) => ({
   left: gpu.upload("left", depth, rows, left),
   right: gpu.upload("right", depth, columns, right),
 });
 
-gpuTest("product, store: scale · sum + shift within the bound, padding zero", async (gpu) => {
+/** Every class that this adapter can run, in more than one size where there is one. */
+const PLANS: readonly ProductPlan[] = [
+  { class: "productRegisters", sizes: { LANES: 16 }, groups: 1 },
+  { class: "productRegisters", sizes: { LANES: 8 }, groups: 1 },
+  { class: "productBroadcast", sizes: { LANES: 4, SUBGROUP: 4 }, groups: 1 },
+  { class: "productBroadcast", sizes: { LANES: 8, SUBGROUP: 8 }, groups: 1 },
+  { class: "productBroadcast", sizes: { LANES: 16, SUBGROUP: 8 }, groups: 1 },
+  { class: "productStaged", sizes: {}, groups: 1 },
+  { class: "productStagedWide", sizes: {}, groups: 1 },
+];
+const named = ({ class: name, sizes }: ProductPlan): string =>
+  [name, ...Object.entries(sizes).map(([size, value]) => `${size} ${value}`)].join(", ");
+const runs = (gpu: Gpu, plan: ProductPlan): boolean =>
+  (plan.sizes.SUBGROUP ?? 0) <= gpu.subgroupLanes;
+
+/** A test for every class; what the adapter cannot run is left out, and one class at least must run. */
+function classTest(name: string, body: (gpu: Gpu, plan: ProductPlan) => Promise<void>): void {
+  for (const plan of PLANS)
+    gpuTest(`${named(plan)}, ${name}`, async (gpu) => {
+      if (!runs(gpu, plan)) return;
+      const before = productPlan(gpu);
+      setProductPlan(gpu, plan);
+      try {
+        await body(gpu, plan);
+      } finally {
+        setProductPlan(gpu, before);
+      }
+    });
+}
+
+test("every class has a test", () => {
+  expect(new Set(PLANS.map((plan) => plan.class))).toEqual(new Set(Object.keys(PRODUCT_CLASSES)));
+});
+
+classTest("store: scale · sum + shift within the bound, padding zero", async (gpu, plan) => {
   let worst = 0;
   for (const p of problems) {
     const [scale, shift] = p.index % 2 === 0 ? [1, 0] : [f(0.3), f(-0.7)];
@@ -97,10 +138,10 @@ gpuTest("product, store: scale · sum + shift within the bound, padding zero", a
     const bound = p.size.map((size) => gamma(k, UW) * (scale * size + Math.abs(shift)));
     worst = Math.max(worst, assertWithin(await out.read(), exact, bound, p.label).worst);
   }
-  report("product store", gpu, worst);
+  report(`${named(plan)}, store`, gpu, worst);
 });
 
-gpuTest("product, add: out + scale · sum within the bound, padding zero", async (gpu) => {
+classTest("add: out + scale · sum within the bound, padding zero", async (gpu, plan) => {
   let worst = 0;
   for (const p of problems) {
     const scale = p.index % 2 === 0 ? 0.25 : f(1 / 3);
@@ -115,10 +156,37 @@ gpuTest("product, add: out + scale · sum within the bound, padding zero", async
     const bound = p.size.map((size, at) => gamma(k, UW) * (Math.abs(before[at]) + scale * size));
     worst = Math.max(worst, assertWithin(await out.read(), exact, bound, p.label).worst);
   }
-  report("product add", gpu, worst);
+  report(`${named(plan)}, add`, gpu, worst);
 });
 
-gpuTest("product, hadamard: out + factor · scale · sum within the bound", async (gpu) => {
+classTest("addPair: high + low keeps what a rounding of high would lose", async (gpu, plan) => {
+  let worst = 0;
+  for (const p of problems.filter(({ index }) => index % 4 === 0)) {
+    const scale = 0.25;
+    // What was there is so large that a sum leaves hardly a digit in high.
+    const before = sample(p.kind, p.rows * p.columns, 7).map((value) => 3e5 * value);
+    const operands = upload(gpu, p);
+    using left = operands.left;
+    using right = operands.right;
+    using high = new Guarded(gpu, "high", p.rows, p.columns, before);
+    using low = new Guarded(gpu, "low", p.rows, p.columns, new Float32Array(before.length));
+    const buffers = { left, right, high: high.matrix, low: low.matrix };
+    for (let times = 0; times < 3; times++) await addPair(gpu, { buffers, scale }, free);
+    const [h, l] = [await high.read(), await low.read()];
+    const pair = Float64Array.from(h, (value, at) => value + l[at]);
+    const exact = p.sum.map((sum, at) => before[at] + 3 * scale * sum);
+    // Each sum's own roundings; then low's, which is at most half a unit of high for each addition.
+    const bound = p.size.map(
+      (size, at) =>
+        3 * gamma(chain(p.depth), UW) * scale * size +
+        3 * UW * 3 * U * (Math.abs(before[at]) + 3 * scale * size),
+    );
+    worst = Math.max(worst, assertWithin(pair, exact, bound, p.label).worst);
+  }
+  report(`${named(plan)}, addPair`, gpu, worst);
+});
+
+classTest("hadamard: out + factor · scale · sum within the bound", async (gpu, plan) => {
   let worst = 0;
   for (const p of withOutputs) {
     const { rows, columns, outputs } = p;
@@ -146,12 +214,12 @@ gpuTest("product, hadamard: out + factor · scale · sum within the bound", asyn
     const label = `${p.label}, outputs ${outputs}`;
     worst = Math.max(worst, assertWithin(await out.read(), exact, bound, label).worst);
   }
-  report("product hadamard", gpu, worst);
+  report(`${named(plan)}, hadamard`, gpu, worst);
 });
 
 const TANH = { ACTIVATION: ACTIVATIONS.indexOf("tanh"), SLOPE: 0.01 };
 
-gpuTest("product, activate: z and φ(z) within their bounds, padding zero", async (gpu) => {
+classTest("activate: z and φ(z) within their bounds, padding zero", async (gpu, plan) => {
   let worst = 0;
   for (const p of problems) {
     const { rows, columns } = p;
@@ -176,10 +244,10 @@ gpuTest("product, activate: z and φ(z) within their bounds, padding zero", asyn
     const allowed = Float64Array.from(computed, (value) => activationError("tanh", 0, value).value);
     assertWithin(await a.read(), tanh, allowed, `${p.label}: φ`);
   }
-  report("product activate", gpu, worst);
+  report(`${named(plan)}, activate`, gpu, worst);
 });
 
-gpuTest("product, mask: scale · sum · φ′(z) within the bound, padding zero", async (gpu) => {
+classTest("mask: scale · sum · φ′(z) within the bound, padding zero", async (gpu, plan) => {
   let worst = 0;
   for (const p of withOutputs) {
     const { rows, columns, outputs } = p;
@@ -207,69 +275,91 @@ gpuTest("product, mask: scale · sum · φ′(z) within the bound, padding zero"
     const label = `${p.label}, outputs ${outputs}`;
     worst = Math.max(worst, assertWithin(await out.read(), exact, bound, label).worst);
   }
-  report("product mask", gpu, worst);
+  report(`${named(plan)}, mask`, gpu, worst);
 });
 
-/** The product with dispatches of one strip of 16 rows each; returns how many there were. */
-async function inStrips(gpu: Gpu, body: (meter: () => Promise<void>) => Promise<void>) {
-  let strips = 0;
+/** The product with one tile a dispatch; returns how many there were. */
+async function tileByTile(gpu: Gpu, body: (meter: () => Promise<void>) => Promise<void>) {
+  let tiles = 0;
   Object.defineProperty(gpu.queue, "dispatchFlops", { value: 1, configurable: true });
   try {
-    await body(async () => void (strips += 1));
+    await body(async () => void (tiles += 1));
   } finally {
     Reflect.deleteProperty(gpu.queue, "dispatchFlops");
   }
-  return strips;
+  return tiles;
 }
 
-gpuTest("product: strips of 16 rows give the bits that one dispatch gives", async (gpu) => {
-  for (const shape of [
-    { depth: 200, rows: 53, columns: 53 },
-    { depth: 65, rows: 64, columns: 64 },
-  ]) {
-    const p = problem(shape, "normal", 3);
-    const { rows, columns } = p;
-    const { left, right } = upload(gpu, p);
-    const ones = new Float32Array(rows * columns).fill(1);
-    using factor = gpu.upload("factor", rows, columns, sample("normal", rows * columns, 4));
-    using z = gpu.upload("z", rows, columns, sample("normal", rows * columns, 5));
-    using bias = gpu.upload("bias", 1, rows, sample("normal", rows, 6));
-    for (const triangle of [false, true]) {
-      const run = async (strips: number) => {
-        using out = new Guarded(gpu, "out", rows, columns, ones);
-        using more = new Guarded(gpu, "out", rows, columns, ones);
-        const calls: ((meter: () => Promise<void>) => Promise<void>)[] = [
-          (m) => storeProduct(gpu, { buffers: { left, right, out: out.matrix }, triangle }, m),
-          (m) => add(gpu, { buffers: { left, right, out: out.matrix }, triangle }, m),
-          (m) => hadamard(gpu, { buffers: { left, right, factor, out: out.matrix }, triangle }, m),
-          (m) =>
-            mask(gpu, { buffers: { left, right, z, out: more.matrix }, sizes: TANH, triangle }, m),
-        ];
-        const bits: Uint32Array[] = [];
-        for (const call of calls) {
-          if (strips > 1) expect(await inStrips(gpu, call)).toBe(strips);
-          else await call(free);
-          bits.push(await out.bits(), await more.bits());
-        }
-        using a = new Guarded(gpu, "a", rows, columns, ones);
-        const buffers = { left, right, bias, z: more.matrix, a: a.matrix };
-        const call = (m: () => Promise<void>) =>
-          activate(gpu, { buffers, sizes: TANH, triangle }, m);
-        if (strips > 1) expect(await inStrips(gpu, call)).toBe(strips);
-        else await call(free);
-        bits.push(await more.bits(), await a.bits());
-        return bits;
-      };
-      const whole = await run(1);
-      expect(await run(Math.ceil(rows / 16)), "in strips").toEqual(whole);
-      expect(await run(1), "a second run").toEqual(whole);
-    }
-    left.destroy();
-    right.destroy();
-  }
-});
+const tileOf = ({ class: name, sizes }: ProductPlan) => PRODUCT_CLASSES[name].tile(sizes);
 
-gpuTest("product: triangle computes every entry with j ≤ i, and no group above", async (gpu) => {
+classTest(
+  "tile by tile: the bits that one dispatch gives, and as many tiles as cover it",
+  async (gpu, plan) => {
+    const [high, wide] = tileOf(plan);
+    for (const shape of [
+      { depth: 200, rows: 53, columns: 53 },
+      { depth: 65, rows: 64, columns: 64 },
+      { depth: 30, rows: 140, columns: 140 },
+      { depth: 1100, rows: 20, columns: 20 },
+    ]) {
+      const p = problem(shape, "normal", 3);
+      const { rows, columns } = p;
+      const across = Math.ceil(padded(rows) / wide);
+      const { left, right } = upload(gpu, p);
+      const ones = new Float32Array(rows * columns).fill(1);
+      using factor = gpu.upload("factor", rows, columns, sample("normal", rows * columns, 4));
+      using z = gpu.upload("z", rows, columns, sample("normal", rows * columns, 5));
+      using bias = gpu.upload("bias", 1, rows, sample("normal", rows, 6));
+      for (const triangle of [false, true]) {
+        const tiles = triangle
+          ? ((across * (across + 1)) / 2) * (wide / high)
+          : Math.ceil(padded(rows) / high) * across;
+        const run = async (single: boolean) => {
+          using out = new Guarded(gpu, "out", rows, columns, ones);
+          using more = new Guarded(gpu, "out", rows, columns, ones);
+          using a = new Guarded(gpu, "a", rows, columns, ones);
+          const sizes = TANH;
+          const [to, other] = [out.matrix, more.matrix];
+          type Meter = () => Promise<void>;
+          const calls: ((meter: Meter) => Promise<void>)[] = [
+            (m) => storeProduct(gpu, { buffers: { left, right, out: to }, triangle }, m),
+            (m) => add(gpu, { buffers: { left, right, out: to }, triangle }, m),
+            (m) => hadamard(gpu, { buffers: { left, right, factor, out: to }, triangle }, m),
+            (m) => mask(gpu, { buffers: { left, right, z, out: other }, sizes, triangle }, m),
+            (m) =>
+              activate(
+                gpu,
+                { buffers: { left, right, bias, z: other, a: a.matrix }, sizes, triangle },
+                m,
+              ),
+          ];
+          const bits: Uint32Array[] = [];
+          for (const call of calls) {
+            if (single) expect(await tileByTile(gpu, call)).toBe(tiles);
+            else await call(free);
+            bits.push(await out.bits(all(triangle, wide)), await more.bits(all(triangle, wide)));
+          }
+          bits.push(await a.bits(all(triangle, wide)));
+          return bits;
+        };
+        const whole = await run(false);
+        expect(await run(true), "tile by tile").toEqual(whole);
+        expect(await run(false), "a second run").toEqual(whole);
+      }
+      left.destroy();
+      right.destroy();
+    }
+  },
+);
+
+/** Which places a product writes: in a triangle, the squares of `wide` that touch it. */
+const all =
+  (triangle: boolean, wide: number) =>
+  (row: number, column: number): boolean =>
+    !triangle || Math.floor(column / wide) <= Math.floor(row / wide);
+
+classTest("triangle: every entry with j ≤ i, and no square above", async (gpu, plan) => {
+  const [, wide] = tileOf(plan);
   for (const n of [1, 8, 16, 63, 64, 65, 72, 129, 150, 257]) {
     const p = problem({ depth: 20, rows: n, columns: n }, "normal", n);
     const { left, right } = upload(gpu, p);
@@ -278,17 +368,92 @@ gpuTest("product: triangle computes every entry with j ≤ i, and no group above
     await storeProduct(gpu, { buffers: { left, right, out: full.matrix } }, free);
     const triangle = { buffers: { left, right, out: lower.matrix }, triangle: true };
     await storeProduct(gpu, triangle, free);
-    const all = await full.read();
-    const group = (row: number, column: number) =>
-      64 * Math.floor(column / 64) <= 8 * Math.floor(row / 8) + 7;
-    const some = await lower.read(group);
+    const every = await full.read();
+    const some = await lower.read(all(true, wide));
     for (let i = 0; i < n; i++)
       for (let j = 0; j <= i; j++)
-        if (!(all[i * n + j] === some[i * n + j]))
-          throw new Error(`n ${n}: [${i}, ${j}] is ${some[i * n + j]}, in full ${all[i * n + j]}`);
+        if (!(every[i * n + j] === some[i * n + j]))
+          throw new Error(
+            `n ${n}: [${i}, ${j}] is ${some[i * n + j]}, in full ${every[i * n + j]}`,
+          );
     left.destroy();
     right.destroy();
   }
+});
+
+classTest("part: a rectangle of the result has the bits of the whole", async (gpu) => {
+  const p = problem({ depth: 130, rows: 150, columns: 200 }, "normal", 11);
+  const { left, right } = upload(gpu, p);
+  using whole = new Guarded(gpu, "whole", p.rows, p.columns);
+  await storeProduct(gpu, { buffers: { left, right, out: whole.matrix } }, free);
+  const every = await whole.bits();
+  for (const part of [
+    { row: 0, column: 0, rows: 16, columns: 16 },
+    { row: 16, column: 48, rows: 65, columns: 80 },
+    { row: 144, column: 192, rows: 6, columns: 8 },
+    { row: 64, column: 128, rows: 86, columns: 72 },
+  ]) {
+    using out = new Guarded(gpu, "part", part.rows, part.columns);
+    await storeProduct(gpu, { buffers: { left, right, out: out.matrix }, part }, free);
+    const bits = await out.bits();
+    for (let i = 0; i < part.rows; i++)
+      for (let j = 0; j < part.columns; j++)
+        expect(bits[i * part.columns + j]).toBe(
+          every[(part.row + i) * p.columns + part.column + j],
+        );
+  }
+  left.destroy();
+  right.destroy();
+});
+
+classTest("slabs: split or not, the same bits, within the bound, twice", async (gpu) => {
+  for (const { depth, rows, columns } of [
+    { depth: 1024, rows: 17, columns: 33 },
+    { depth: 1025, rows: 17, columns: 33 },
+    { depth: 2048, rows: 8, columns: 65 },
+    { depth: 3000, rows: 40, columns: 40 },
+    { depth: 5000, rows: 5, columns: 5 },
+  ])
+    for (const kind of KINDS) {
+      const p = problem({ depth, rows, columns }, kind, depth);
+      const { left, right } = upload(gpu, p);
+      const before = sample(kind, rows * columns, 7);
+      const run = async (split: boolean) => {
+        using stored = new Guarded(gpu, "stored", rows, columns);
+        using added = new Guarded(gpu, "added", rows, columns, before);
+        await storeProduct(gpu, { buffers: { left, right, out: stored.matrix }, split }, free);
+        await add(gpu, { buffers: { left, right, out: added.matrix }, split }, free);
+        const bound = p.size.map((size) => gamma(chain(depth), UW) * size);
+        assertWithin(await stored.read(), p.sum, bound, `${p.label}, split ${split}`);
+        return [await stored.bits(), await added.bits()];
+      };
+      const whole = await run(false);
+      expect(await run(true), "split").toEqual(whole);
+      expect(await run(true), "split once more").toEqual(whole);
+      left.destroy();
+      right.destroy();
+    }
+});
+
+gpuTest("every class of the product gives the same bits", async (gpu) => {
+  const p = problem({ depth: 777, rows: 70, columns: 131 }, "normal", 12);
+  const { left, right } = upload(gpu, p);
+  const before = productPlan(gpu);
+  const bits = new Map<string, Uint32Array>();
+  try {
+    for (const plan of PLANS.filter((each) => runs(gpu, each))) {
+      setProductPlan(gpu, plan);
+      using out = new Guarded(gpu, "out", p.rows, p.columns);
+      await storeProduct(gpu, { buffers: { left, right, out: out.matrix } }, free);
+      bits.set(named(plan), await out.bits());
+    }
+  } finally {
+    setProductPlan(gpu, before);
+  }
+  const [first] = bits.values();
+  for (const [name, each] of bits) expect(each, name).toEqual(first);
+  left.destroy();
+  right.destroy();
 });
 
 for (const depth of [256, 4096])

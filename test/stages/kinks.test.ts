@@ -64,7 +64,7 @@ gpuTest("kinks: exactly the values within `near` of 0 are listed, once each", as
     using z = gpu.upload("z", rows, columns, values);
     using found = gpu.matrix("found", 1, 8192);
     kinks(gpu, {
-      dims: { rows, columns, capacity: 8192, near },
+      dims: { rows, columns, slots: 1, capacity: 8192, slot: 0, near },
       buffers: { z, found },
       groups: [1, Math.ceil(z.bytes / 16 / 64)],
       flops: 1,
@@ -82,7 +82,7 @@ gpuTest("kinks: what is beyond the list's capacity is counted, not written", asy
   using z = gpu.upload("z", 32, 64, new Float32Array(2048).fill(1e-9));
   using found = gpu.matrix("found", 1, 100);
   kinks(gpu, {
-    dims: { rows: 32, columns: 64, capacity: 100, near: 1e-6 },
+    dims: { rows: 32, columns: 64, slots: 1, capacity: 100, slot: 0, near: 1e-6 },
     buffers: { z, found },
     groups: [Math.ceil(z.bytes / 16 / 64)],
     flops: 1,

@@ -1,0 +1,183 @@
+import {
+  forward,
+  gram,
+  network,
+  normals,
+  planGram,
+  tangentKernel,
+  uploadWeights,
+  weights,
+  type Gpu,
+  type NetworkSpec,
+} from "../../src/index.ts";
+import { activationError } from "../../src/stages/0-activation.ts";
+import { exact, roundings, type Problem, type Reference } from "../../test/conformance/problem.ts";
+import { layersOf } from "../../test/reference/network.ts";
+import type { Row } from "../run.ts";
+import { bytesOf } from "./operands.ts";
+import { gamma, quotient, worse } from "./verify.ts";
+
+/** Whole tangent kernels, from weights and inputs on the device to H on the device. */
+export const jobRows: readonly Row[] = [
+  jobRow("relu", [784, 512, 512, 1], 256),
+  jobRow("tanh", [64, 256, 256, 256, 1], 512),
+  jobRow("gelu", [32, 512, 512, 1], 1024),
+  jobRow("tanh", [32, 256, 256, 10], 64),
+];
+
+function jobRow(activation: "relu" | "tanh" | "gelu", widths: readonly number[], n: number): Row {
+  const spec: NetworkSpec = {
+    ...{ widths, activation, parameterization: "ntk", biasScale: 0.1 },
+    weightScale: activation === "relu" ? Math.SQRT2 : 1,
+  };
+  const net = network(spec);
+  const order = n * net.outputs;
+  const draw = () => ({ weights: weights(net, 0), inputs: normals(1, n * net.inputs) });
+  const parameters = net.layers.reduce((sum, { fanIn, units }) => sum + fanIn * units, 0);
+  const grams = net.layers.reduce(
+    (sum, { fanIn, units }) => sum + 2 * n * n * fanIn + 2 * order * order * units,
+    0,
+  );
+  const [first] = net.layers;
+  const back = parameters - first.fanIn * first.units;
+  return {
+    name: `ntk ${activation} ${widths.join("-")}`,
+    size: { n },
+    // By layers, without J; forward, backward, and each layer's two products in full.
+    flops: 2 * n * parameters + 2 * order * back + grams,
+    bytes: bytesOf(n, net.inputs) + 4 * net.parameters + bytesOf(order, order),
+    traffic: "read",
+    work: () => ({ kind: "ntk", spec, n, ...draw() }),
+    make(gpu) {
+      const { weights, inputs } = draw();
+      const onDevice = uploadWeights(gpu, net, weights);
+      const columns = gpu.upload("inputs", net.inputs, n, inputs, true);
+      return {
+        async run() {
+          const acts = await forward(gpu, net, onDevice, columns);
+          (await gram(gpu, net, onDevice, acts)).destroy();
+          acts.destroy();
+        },
+        destroy() {
+          onDevice.destroy();
+          columns.destroy();
+        },
+        async check() {
+          using h = await tangentKernel(gpu, net, weights, inputs);
+          return checkKernel(gpu, { spec, weights, inputs }, await gpu.read(h));
+        },
+      };
+    },
+  };
+}
+
+/**
+ * The largest error ÷ bound of a tangent kernel: symmetric to the bit; some columns entry by entry; for every row Σ_j ±
+ * H[i, j] against the sum of the bounds. The bound is the rounding bound carried through the network.
+ */
+function checkKernel(gpu: Gpu, problem: Problem, found: Float32Array): number {
+  const reference = exact(problem, {
+    epsPhi: (name, z, slope) => activationError(name, slope, z).value,
+    epsPhiPrime: (name, z, slope) => activationError(name, slope, z).derivative,
+  });
+  const { net, n, outputs } = reference;
+  const order = n * outputs;
+  if (found.length !== order * order) return Infinity;
+  const { method, panels } = planGram(gpu, network(problem.spec), n, 0);
+  const rounding = gamma(roundings(net, { method, panels }));
+  const bits = new Uint32Array(found.buffer);
+  for (let i = 0; i < order; i++)
+    for (let j = 0; j < i; j++) if (bits[i * order + j] !== bits[j * order + i]) return Infinity;
+
+  const forms = { value: (value: number) => value, size: Math.abs, upper: largest };
+  let worst = 0;
+  const judge = (
+    actual: (i: number) => number,
+    of: (form: (value: number, bound: number) => number, signed: boolean) => Float64Array,
+  ) => {
+    const exactly = of(forms.value, true);
+    const sizes = of(forms.size, false);
+    const uppers = of(forms.upper, false);
+    for (let i = 0; i < order; i++) {
+      const bound = uppers[i] - sizes[i] + rounding * sizes[i];
+      worst = worse(worst, quotient(actual(i) - exactly[i], bound));
+    }
+  };
+  const signs = Float64Array.from({ length: order }, (_, j) =>
+    Math.imul(j + 1, 0x9e3779b1) & 0x10000 ? 1 : -1,
+  );
+  const ones = new Float64Array(order).fill(1);
+  judge(
+    (i) => {
+      let sum = 0;
+      for (let j = 0; j < order; j++) sum += signs[j] * found[i * order + j];
+      return sum;
+    },
+    (form, signed) => timesKernel(reference, signed ? signs : ones, form),
+  );
+  for (const column of [0, 1, Math.floor(order / 3), Math.floor(order / 2), order - 2, order - 1])
+    judge(
+      (i) => found[i * order + column],
+      (form) => kernelColumn(reference, column, form),
+    );
+  return worst;
+}
+
+/** What becomes of an activation or a signal and its bound, before it is multiplied. */
+type Form = (value: number, bound: number) => number;
+
+const largest: Form = (value, bound) => Math.abs(value) + bound;
+
+/** Activations and signals of every layer through `form`, with the factors of their products. */
+const formed = ({ net, pass }: Reference, form: Form) =>
+  layersOf(net).map(({ fanIn, fanOut, scale, biasScale }, l) => ({
+    ...{ fanIn, fanOut, scale: scale * scale, shift: (biasScale ?? 0) ** 2 },
+    a: pass.activations.a[l].map((value, at) => form(value, pass.activations.da[l][at])),
+    g: pass.signals.g[l].map((value, at) => form(value, pass.signals.dg[l][at])),
+  }));
+
+/** One column of H: Σ_l (c² a_iᵀ a_j + β²) g_iᵀ g_j. */
+function kernelColumn(reference: Reference, column: number, form: Form): Float64Array {
+  const { n, outputs } = reference;
+  const out = new Float64Array(n * outputs);
+  const dot = (values: Float64Array, width: number, i: number, j: number): number => {
+    let sum = 0;
+    for (let k = 0; k < width; k++) sum += values[i * width + k] * values[j * width + k];
+    return sum;
+  };
+  const sample = (row: number) => Math.floor(row / outputs);
+  for (const { fanIn, fanOut, scale, shift, a, g } of formed(reference, form))
+    for (let i = 0; i < out.length; i++)
+      out[i] +=
+        (scale * dot(a, fanIn, sample(i), sample(column)) + shift) * dot(g, fanOut, i, column);
+  return out;
+}
+
+/** H v without H: Σ_l c² a_iᵀ (Σ_j v_j a_j g_jᵀ) g_i + β² g_iᵀ Σ_j v_j g_j. */
+function timesKernel(reference: Reference, vector: Float64Array, form: Form): Float64Array {
+  const { outputs } = reference;
+  const out = new Float64Array(vector.length);
+  for (const { fanIn, fanOut, scale, shift, a, g } of formed(reference, form)) {
+    // One row more than the activations: that of the bias.
+    const middle = new Float64Array((fanIn + 1) * fanOut);
+    for (let j = 0; j < vector.length; j++) {
+      const sample = Math.floor(j / outputs) * fanIn;
+      for (let p = 0; p <= fanIn; p++) {
+        const factor = vector[j] * (p < fanIn ? scale * a[sample + p] : shift);
+        if (factor === 0) continue;
+        for (let q = 0; q < fanOut; q++) middle[p * fanOut + q] += factor * g[j * fanOut + q];
+      }
+    }
+    for (let i = 0; i < out.length; i++) {
+      const sample = Math.floor(i / outputs) * fanIn;
+      for (let p = 0; p <= fanIn; p++) {
+        const factor = p < fanIn ? a[sample + p] : 1;
+        if (factor === 0) continue;
+        let sum = 0;
+        for (let q = 0; q < fanOut; q++) sum += middle[p * fanOut + q] * g[i * fanOut + q];
+        out[i] += factor * sum;
+      }
+    }
+  }
+  return out;
+}

@@ -1,0 +1,157 @@
+import type { NetworkSpec } from "../src/index.ts";
+import { Stopwatch } from "./clock.ts";
+import { rowKey, type PeerResult } from "./results.ts";
+import type { Bench, Row } from "./run.ts";
+import { median, summary } from "./stats.ts";
+
+/** Work as other packages take it: matrices row-major, samples as rows. */
+export type Work =
+  | {
+      readonly kind: "gemm";
+      readonly n: number;
+      readonly k: number;
+      readonly m: number;
+      /** [n, k] and [k, m]. */
+      readonly a: Float32Array;
+      readonly b: Float32Array;
+    }
+  | { readonly kind: "jjt"; readonly n: number; readonly k: number; readonly j: Float32Array }
+  | {
+      readonly kind: "ntk";
+      readonly spec: NetworkSpec;
+      readonly n: number;
+      readonly inputs: Float32Array;
+      readonly weights: readonly { weight: Float32Array; bias: Float32Array | null }[];
+    };
+
+/** A work with its operands where a package wants them. */
+export interface PeerJob {
+  run(): Promise<{ readonly ms: number; readonly cpuMs: number }>;
+  /** The last run's result. */
+  read(): Promise<Float32Array>;
+  destroy(): Promise<void>;
+}
+
+/** Another package on one backend; `bench/peers/peers.mjs` opens them. */
+export interface Peer {
+  readonly name: string;
+  readonly version: string;
+  readonly backend: string;
+  /** Whether it works on the adapter; else on the processor. */
+  readonly device: boolean;
+  /** Null where it does not do such work. */
+  prepare(work: Work): Promise<PeerJob | null>;
+}
+
+/** What judges the result of a work: plain loops in f64, `bench/peers/check.mjs`. */
+export type Judge = (
+  work: Work,
+) => (values: Float32Array) => { readonly correct: boolean; readonly error?: string };
+
+/** The packages that are open, and who judges them. */
+export interface Peers {
+  readonly peers: readonly Peer[];
+  readonly judge: Judge;
+}
+
+const ROUNDS = 9;
+const FEWEST = 3;
+const MOST_MS = 20_000;
+/** What takes this long to warm up is not warmed up further, and timed once. */
+const SLOW_MS = 5_000;
+
+/**
+ * Times other packages against ours at the same work, in turns: round after round, ours first, so that none has the
+ * better hour. A package whose result is wrong is listed, but not timed.
+ *
+ * @returns nothing for a row whose work no package does
+ */
+export async function versus(
+  bench: Bench,
+  row: Row,
+  { peers, judge }: Peers,
+  say: (what: string) => void = () => {},
+): Promise<PeerResult[]> {
+  const { gpu, clock, signal } = bench;
+  const work = row.work?.();
+  if (!work) return [];
+  const prepared = await row.make(gpu);
+  const jobs: { peer: Peer; job: PeerJob; rounds: number; ms: number[]; cpuMs: number[] }[] = [];
+  const results: PeerResult[] = [];
+  const listed = ({ name, version, backend }: Peer) => ({
+    ...{ name, version, backend, work: row.name, size: row.size },
+  });
+  try {
+    if (!((await prepared.check()) <= 1)) return [];
+    const right = judge(work);
+    for (const peer of peers) {
+      signal?.throwIfAborted();
+      say(`${rowKey(row)}: ${peer.name} on ${peer.backend}`);
+      let job: PeerJob | null = null;
+      try {
+        job = await peer.prepare(work);
+        if (!job) continue;
+        const since = clock.now();
+        for (let warm = 0; warm < 3 && clock.now() - since < SLOW_MS; warm++) await job.run();
+        const slow = clock.now() - since >= SLOW_MS;
+        const { correct, error = null } = right(await job.read());
+        if (correct) jobs.push({ peer, job, rounds: slow ? 1 : ROUNDS, ms: [], cpuMs: [] });
+        else {
+          results.push({ ...listed(peer), ms: null, ratio: null, correct, error });
+          await job.destroy();
+        }
+      } catch (error) {
+        const { message } = error as Error;
+        results.push({ ...listed(peer), ms: null, ratio: null, correct: false, error: message });
+        await job?.destroy().catch(() => {});
+      }
+    }
+    const watch = new Stopwatch(clock, () => gpu.settle(gpu.device.queue.onSubmittedWorkDone()));
+    const ours: number[] = [];
+    const began = clock.now();
+    const failed = new Map<Peer, string>();
+    for (
+      let round = 0;
+      round < ROUNDS && (round < FEWEST || clock.now() - began < MOST_MS);
+      round++
+    ) {
+      signal?.throwIfAborted();
+      const { ms } = await watch.time(async () => {
+        await prepared.run();
+        gpu.queue.submit();
+      });
+      ours.push(ms);
+      for (const { peer, job, rounds, ms, cpuMs } of jobs) {
+        if (failed.has(peer) || round >= rounds) continue;
+        try {
+          const sample = await job.run();
+          ms.push(sample.ms);
+          cpuMs.push(sample.cpuMs);
+        } catch (error) {
+          failed.set(peer, (error as Error).message);
+        }
+      }
+    }
+    const oursMs = summary(ours);
+    for (const { peer, ms, cpuMs } of jobs) {
+      const error = failed.get(peer) ?? null;
+      results.push(
+        error === null
+          ? {
+              ...listed(peer),
+              ms: summary(ms),
+              cpuMs: median(cpuMs),
+              oursMs,
+              ratio: median(ms) / oursMs.median,
+              correct: true,
+              error,
+            }
+          : { ...listed(peer), ms: null, ratio: null, correct: false, error },
+      );
+    }
+    return results;
+  } finally {
+    for (const { job } of jobs) await job.destroy().catch(() => {});
+    prepared.destroy();
+  }
+}

@@ -1,0 +1,94 @@
+// fma12 — the peak of arithmetic: twelve chains of fused multiply-adds that do not wait for each other.
+//
+//   c[i] ← fma(c[i], factor, addend), TURNS · UNROLL times        out[lane] = Σ_i c[i], c[i] = lane mod 64 + i at first
+//
+// out   out   f32 [lanes]
+// grid  [lanes / 64]
+// error exact for whole numbers below 2²⁴; else two roundings a step
+// cost  24 · TURNS · UNROLL flops a lane
+struct Dims {
+  factor: f32,
+  addend: f32,
+}
+
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<uniform> dims: Dims;
+
+override TURNS: u32 = 64u;
+override UNROLL: u32 = 4u; // steps in the loop's body: 4, 8, 16 or 32
+
+struct Chains {
+  c0: f32,
+  c1: f32,
+  c2: f32,
+  c3: f32,
+  c4: f32,
+  c5: f32,
+  c6: f32,
+  c7: f32,
+  c8: f32,
+  c9: f32,
+  c10: f32,
+  c11: f32,
+}
+
+@compute @workgroup_size(64)
+fn fma12(@builtin(global_invocation_id) id: vec3u) {
+  let m = dims.factor;
+  let a = dims.addend;
+  let x = f32(id.x % 64u);
+  var s = Chains(
+    x + 0.0,
+    x + 1.0,
+    x + 2.0,
+    x + 3.0,
+    x + 4.0,
+    x + 5.0,
+    x + 6.0,
+    x + 7.0,
+    x + 8.0,
+    x + 9.0,
+    x + 10.0,
+    x + 11.0,
+  );
+  for (var turn = 0u; turn < TURNS; turn++) {
+    four(&s, m, a);
+    if UNROLL > 4u {
+      four(&s, m, a);
+    }
+    if UNROLL > 8u {
+      four(&s, m, a);
+      four(&s, m, a);
+    }
+    if UNROLL > 16u {
+      four(&s, m, a);
+      four(&s, m, a);
+      four(&s, m, a);
+      four(&s, m, a);
+    }
+  }
+  out[id.x] = s.c0 + s.c1 + s.c2 + s.c3 + s.c4 + s.c5 + s.c6 + s.c7 +
+    s.c8 + s.c9 + s.c10 + s.c11;
+}
+
+fn four(s: ptr<function, Chains>, m: f32, a: f32) {
+  step(s, m, a);
+  step(s, m, a);
+  step(s, m, a);
+  step(s, m, a);
+}
+
+fn step(s: ptr<function, Chains>, m: f32, a: f32) {
+  s.c0 = fma(s.c0, m, a);
+  s.c1 = fma(s.c1, m, a);
+  s.c2 = fma(s.c2, m, a);
+  s.c3 = fma(s.c3, m, a);
+  s.c4 = fma(s.c4, m, a);
+  s.c5 = fma(s.c5, m, a);
+  s.c6 = fma(s.c6, m, a);
+  s.c7 = fma(s.c7, m, a);
+  s.c8 = fma(s.c8, m, a);
+  s.c9 = fma(s.c9, m, a);
+  s.c10 = fma(s.c10, m, a);
+  s.c11 = fma(s.c11, m, a);
+}

@@ -1,0 +1,11 @@
+// partial — epilogue of a product whose summed axis is cut into slabs: out[slab · padded(rows) + i, j] = the slab's sum.
+//
+// out   out   f32 [slabRows, columns]   slabRows = slabs · padded(rows)
+// error none beside the sum's
+@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
+
+fn finish(row: u32, column4: u32, sum: vec4f) {
+  let inside = row % padded(dims.rows);
+  let value = keep(inside, dims.rows, column4, dims.columns, sum);
+  out[row * pitch4(dims.columns) + column4] = value;
+}
