@@ -162,6 +162,8 @@ export interface BenchOptions extends Follow {
   readonly named: boolean;
   /** Other packages to be timed at the same work; null: none. */
   readonly peers?: Peers | null;
+  /** Only at rows whose name and size contain this text. */
+  readonly peersAt?: string;
   readonly onMachine?: (found: Pick<BenchResult, "machine" | "fingerprint">) => void;
   readonly onRow?: (row: RowResult) => void;
 }
@@ -194,7 +196,8 @@ export async function bench(gpu: Gpu, options: BenchOptions): Promise<BenchResul
       const result = await measure(here, row);
       rows.push(result);
       options.onRow?.(result);
-      if (options.peers) peers.push(...(await versus(here, row, options.peers, say)));
+      if (options.peers && rowKey(row).includes(options.peersAt ?? ""))
+        peers.push(...(await versus(here, row, options.peers, say)));
     } catch (error) {
       if (!(error instanceof GpuError && error.code === "limit")) throw error;
       skipped.push({ name, size, why: error.message });

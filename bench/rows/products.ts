@@ -1,7 +1,7 @@
 import type { Gpu } from "../../src/index.ts";
 import { storeProduct } from "../../src/stages/0-product.ts";
 import { tuned } from "../../src/stages/0-search.ts";
-import { add, hadamard } from "../../src/stages/3-gram.ts";
+import { add, addPair, hadamard } from "../../src/stages/3-gram.ts";
 import { uniform } from "../random.ts";
 import type { Prepared, Row } from "../run.ts";
 import { bytesOf, onDevice, transposed } from "./operands.ts";
@@ -12,7 +12,19 @@ const meter = async () => {};
 /** Matrix sizes that products are timed at: powers of two, and one that is none. */
 const ORDERS = [256, 512, 1024, 1056];
 const DEPTHS = [512, 2048, 16384];
-const EPILOGUES = ["store", "add", "hadamard"] as const;
+const EPILOGUES = ["store", "add", "addPair", "hadamard"] as const;
+/** The sizes that every epilogue is timed at, and those that other packages are. */
+const EVERY = [
+  [512, 2048],
+  [1024, 2048],
+];
+const VERSUS = [
+  [512, 512],
+  [512, 16384],
+  [1024, 2048],
+];
+const among = (sizes: readonly (readonly number[])[], n: number, k: number) =>
+  sizes.some((size) => size[0] === n && size[1] === k);
 
 /** Which kernel class computes products, and with which sizes; searched for on an engine's first call. */
 export async function classOf(gpu: Gpu): Promise<Pick<Prepared, "class" | "sizes">> {
@@ -23,7 +35,11 @@ export async function classOf(gpu: Gpu): Promise<Pick<Prepared, "class" | "sizes
 /** leftᵀ right of two matrices (`gemm`), or J Jᵀ, its lower triangle (`jjt`); with each epilogue. */
 export const productRows: readonly Row[] = (["jjt", "gemm"] as const).flatMap((shape) =>
   EPILOGUES.flatMap((epilogue) =>
-    ORDERS.flatMap((n) => DEPTHS.map((k) => productRow(shape, epilogue, n, k))),
+    ORDERS.flatMap((n) =>
+      DEPTHS.filter((k) => epilogue === "store" || among(EVERY, n, k)).map((k) =>
+        productRow(shape, epilogue, n, k),
+      ),
+    ),
   ),
 );
 
@@ -34,7 +50,7 @@ function productRow(
   k: number,
 ): Row {
   const triangle = shape === "jjt";
-  const touched = { store: 1, add: 2, hadamard: 3 }[epilogue];
+  const touched = { store: 1, add: 2, addPair: 4, hadamard: 3 }[epilogue];
   const draw = () => {
     const left = uniform(k * n, 1);
     return { left, right: triangle ? left : uniform(k * n, 2) };
@@ -47,7 +63,7 @@ function productRow(
     traffic: "read",
     // J's rows are samples, and so they are the packages'.
     work:
-      epilogue !== "store"
+      epilogue !== "store" || !among(VERSUS, n, k)
         ? undefined
         : () => {
             const { left, right } = draw();
@@ -76,8 +92,13 @@ function productRow(
               ),
             )
           : null;
+      const low = epilogue === "addPair" ? own.matrix("low", n, n) : null;
       const run = async () => {
         const buffers = { left, right, out };
+        if (low) {
+          await addPair(gpu, { buffers: { left, right, high: out, low }, triangle }, meter);
+          return;
+        }
         if (factor) await hadamard(gpu, { buffers: { ...buffers, factor }, triangle }, meter);
         else if (epilogue === "add") await add(gpu, { buffers, triangle }, meter);
         else await storeProduct(gpu, { buffers, triangle }, meter);

@@ -22,7 +22,8 @@ export interface BenchCommandOptions {
   /** True: to stdout; a name: to that file. */
   readonly json?: boolean | string;
   readonly compare?: string;
-  readonly peers?: boolean;
+  /** True: at all the work that packages do; a text: at rows whose name contains it. */
+  readonly peers?: boolean | string;
 }
 
 /**
@@ -75,6 +76,7 @@ export async function benchCommand(
       rows,
       named: names.length > 0,
       peers,
+      peersAt: typeof options.peers === "string" ? options.peers : undefined,
       signal,
       say: (what) => session.say(`bench: ${what}`),
       onRow: (row) => session.say(`bench: ${told(row)}`),

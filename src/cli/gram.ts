@@ -50,7 +50,7 @@ export async function gramCommand(
     const gpu = await session.gpu();
     const tuning = await tuned(gpu);
     const plan = planGram(gpu, net, inputs.n, others?.n ?? 0, choice, options.out !== undefined);
-    planLines(model, plan, tuning).forEach((line) => session.say(line));
+    session.say(planLines(model, plan, tuning).join("\n"));
     const each = plan.rows / inputs.n;
     const n2 = (others ?? inputs).n;
     const shape = each === 1 ? [inputs.n, n2] : [inputs.n, n2, each, each];

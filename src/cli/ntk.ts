@@ -95,7 +95,10 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     .option("--adapter <text>", "an adapter whose description contains the text")
     .option("--json [file]", "print one JSON object, or write it to the file")
     .option("--compare <file>", "list what is slower or faster than in that file; slower: status 1")
-    .option("--peers", "time other packages at the same work; takes minutes")
+    .option(
+      "--peers [text]",
+      "time other packages at the same work, or at rows whose name has the text; takes minutes",
+    )
     .action(async (names: string[], options: BenchCommandOptions) =>
       end(await benchCommand(names, options, signal)),
     );

@@ -46,7 +46,7 @@ export async function reportCommand(
     session.say(`adapter: ${gpu.description}`);
     const tuning = await tuned(gpu);
     const plan = planGram(gpu, net, inputs.n, 0, choice);
-    planLines(model, plan, tuning).forEach((line) => session.say(line));
+    session.say(planLines(model, plan, tuning).join("\n"));
     const { gram, spectrum } = await ntk(gpu, net, weights, inputs.values, {
       ...session.job,
       ...choice,

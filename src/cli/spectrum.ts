@@ -82,7 +82,7 @@ export async function spectrumCommand(
       gpu = await session.gpu();
       const tuning = await tuned(gpu);
       const plan = planGram(gpu, net, inputs.n, 0, choice);
-      planLines(model, plan, tuning).forEach((line) => session.say(line));
+      session.say(planLines(model, plan, tuning).join("\n"));
       ({ spectrum: result } = await ntk(gpu, net, weights, inputs.values, {
         ...session.job,
         ...choice,
