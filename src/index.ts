@@ -16,6 +16,12 @@ export { forward, type Activations } from "./stages/1-forward.ts";
 export { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 export { backward, type Signals } from "./stages/2-backward.ts";
 export { productCandidates, tuned, type Tuning } from "./stages/0-search.ts";
+export {
+  jacobianTimes,
+  jacobianTransposed,
+  kernelTimes,
+  type Tangent,
+} from "./stages/2-tangent.ts";
 export { gram, gramTiles, type GramTile } from "./stages/3-gram.ts";
 export { planGram, type GramOptions, type GramPlan, type Route } from "./stages/3-plan.ts";
 export { gramError } from "./stages/3-exact.ts";

@@ -121,7 +121,11 @@ async function measure(label: Awaited<ReturnType<typeof labelled>>): Promise<voi
   json.hidden = start.disabled = true;
   let gpu: Gpu | null = null;
   try {
-    gpu = await openGpu({ gpu: navigator.gpu });
+    gpu = await openGpu({
+      gpu: navigator.gpu,
+      store: localStorage,
+      runtime: navigator.userAgent,
+    });
     const result = await run(gpu, label, controller.signal);
     if (json.href) URL.revokeObjectURL(json.href);
     json.href = URL.createObjectURL(

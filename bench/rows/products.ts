@@ -1,7 +1,7 @@
 import type { Gpu } from "../../src/index.ts";
-import { storeProduct } from "../../src/stages/0-product.ts";
+import { add, storeProduct } from "../../src/stages/0-product.ts";
 import { tuned } from "../../src/stages/0-search.ts";
-import { add, addPair, hadamard } from "../../src/stages/3-gram.ts";
+import { addPair, hadamard } from "../../src/stages/3-gram.ts";
 import { uniform } from "../random.ts";
 import type { Prepared, Row } from "../run.ts";
 import { bytesOf, onDevice, transposed } from "./operands.ts";

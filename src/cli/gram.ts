@@ -12,7 +12,7 @@ import {
   type Gpu,
   type Matrix,
 } from "../index.ts";
-import { TiledNpy, type Block } from "../formats/tiled.ts";
+import { isFilePlace, TiledNpy, type Block } from "../formats/tiled.ts";
 import { npyHeader, writeAtomic } from "../node.ts";
 import { planLines, planRecord } from "./plan.ts";
 import { oneOf, Session, type Model, type ModelOptions } from "./session.ts";
@@ -49,7 +49,8 @@ export async function gramCommand(
     const { net, weights, inputs, others } = model;
     const gpu = await session.gpu();
     const tuning = await tuned(gpu);
-    const plan = planGram(gpu, net, inputs.n, others?.n ?? 0, choice, options.out !== undefined);
+    const tiled = options.out !== undefined && (await isFilePlace(options.out));
+    const plan = planGram(gpu, net, inputs.n, others?.n ?? 0, choice, tiled);
     session.say(planLines(model, plan, tuning).join("\n"));
     const each = plan.rows / inputs.n;
     const n2 = (others ?? inputs).n;
@@ -67,7 +68,7 @@ export async function gramCommand(
       session.finish(record, () => ["nothing was computed: --plan only plans"]);
       return;
     }
-    if (options.out && plan.method === "layerwise")
+    if (options.out && tiled && plan.method === "layerwise")
       await streamTiles(gpu, model, plan, shape, choice, session, options.out, {
         resume: options.resume ?? false,
         signal,
@@ -75,7 +76,7 @@ export async function gramCommand(
     else {
       if (options.resume)
         throw new InputError(
-          "--resume is given with the jacobian route, but only the layer-by-layer route goes on tile by tile. Add --method layerwise, or leave --resume out.",
+          "--resume is given with the jacobian route or a pipe, but only the layer-by-layer route goes on tile by tile, and in a file. Add --method layerwise, name a file, or leave --resume out.",
         );
       using h = await tangentKernel(gpu, net, weights, inputs.values, others?.values ?? null, {
         ...session.job,

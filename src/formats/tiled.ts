@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
-import { appendFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { InputError } from "../errors.ts";
 import { npyHeader } from "./npy.ts";
 
@@ -26,6 +26,13 @@ export interface TiledFile {
   readonly resume: boolean;
 }
 
+/** Whether a file can be written there in any order and under another name first: not where a pipe or device lies. */
+export const isFilePlace = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (status) => status.isFile(),
+    () => true,
+  );
+
 /**
  * A `.npy` file that is written block by block, under another name until it is whole: `PATH.partial`, and with `resume`
  * the list of finished blocks in `PATH.finished`.
@@ -50,7 +57,8 @@ export class TiledNpy {
    *
    * @throws InputError where an unfinished file of another job is in the way, or the place cannot be written
    */
-  static async open(path: string, file: TiledFile): Promise<TiledNpy> {
+  static async open(place: string, file: TiledFile): Promise<TiledNpy> {
+    const path = await realpath(place).catch(() => place); // through a link, not over it
     const job = jobHash(file);
     const finished = new Set<number>();
     const found = file.resume && existsSync(`${path}.finished`);

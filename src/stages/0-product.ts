@@ -1,3 +1,4 @@
+import addWgsl from "../../shaders/fragments/add.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import operandsWgsl from "../../shaders/fragments/operands.wgsl";
 import partialWgsl from "../../shaders/fragments/partial.wgsl";
@@ -272,6 +273,13 @@ export function defineProduct<B extends string, S extends string>(
 /** out = scale · leftᵀ right + shift. */
 export const storeProduct = defineProduct({
   wgsl: [storeWgsl],
+  buffers: { out: ["read_write", "rows", "columns"] },
+  sizes: {},
+});
+
+/** out += scale · leftᵀ right. */
+export const add = defineProduct({
+  wgsl: [addWgsl],
   buffers: { out: ["read_write", "rows", "columns"] },
   sizes: {},
 });

@@ -1,4 +1,3 @@
-import addWgsl from "../../shaders/fragments/add.wgsl";
 import addPairWgsl from "../../shaders/fragments/addPair.wgsl";
 import hadamardWgsl from "../../shaders/fragments/hadamard.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
@@ -10,19 +9,13 @@ import type { Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
-import { defineProduct, storeProduct, type Part } from "./0-product.ts";
+import { add, defineProduct, storeProduct, type Part } from "./0-product.ts";
 import { tuned } from "./0-search.ts";
 import type { DeviceWeights } from "./0-weights.ts";
 import type { Activations } from "./1-forward.ts";
 import { recordBackward, type OutputRange, type Signals } from "./2-backward.ts";
 import { fillJacobian } from "./2-jacobian.ts";
 import { planGram, tileCorners, tileSamples, TILE_SIDE, type GramOptions } from "./3-plan.ts";
-
-export const add = defineProduct({
-  wgsl: [addWgsl],
-  buffers: { out: ["read_write", "rows", "columns"] },
-  sizes: {},
-});
 
 /** high + low += scale · leftᵀ right, for sums that one f32 cannot hold. */
 export const addPair = defineProduct({

@@ -74,8 +74,7 @@ export function planGram(
   const rows = n1 * each;
   const columns = (n2 || n1) * each;
   const triangle = n2 === 0;
-  const fits = () => checkMatrixFits(gpu.limits, "gram", rows, columns);
-  if (!tiled || method === "jacobian") fits();
+  if (!tiled || method === "jacobian") checkMatrixFits(gpu.limits, "gram", rows, columns);
   for (const { index, fanIn, units } of net.layers) {
     const layer = `layer ${index + 1}`;
     checkMatrixFits(gpu.limits, `${layer} weights`, fanIn, units);

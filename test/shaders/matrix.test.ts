@@ -3,6 +3,7 @@ import { pitch } from "../../src/gpu/matrix.ts";
 import { finite } from "../../src/stages/0-finite.ts";
 import { kinks } from "../../src/stages/1-kinks.ts";
 import { mirror } from "../../src/stages/3-gram.ts";
+import { turn } from "../../src/stages/2-tangent.ts";
 import { gpuTest } from "../gpu.ts";
 import { Guarded, random, sample } from "./guarded.ts";
 import { around, shapes } from "./sizes.ts";
@@ -44,6 +45,25 @@ const FINITE_SHAPES = shapes(
   },
   20,
 );
+
+gpuTest("turn: every value on its side, padding zero", async (gpu) => {
+  for (const { rows, columns } of FINITE_SHAPES) {
+    const values = sample("normal", rows * columns, rows);
+    using matrix = gpu.upload("matrix", rows, columns, values);
+    using out = new Guarded(gpu, "out", columns, rows);
+    turn(gpu, {
+      dims: { rows, columns },
+      buffers: { matrix, out: out.matrix },
+      groups: [Math.ceil(columns / 64), 4 * Math.ceil(rows / 16)],
+      flops: 1,
+    });
+    const got = await out.read();
+    for (let i = 0; i < rows; i++)
+      for (let j = 0; j < columns; j++)
+        if (!Object.is(got[j * rows + i], values[i * columns + j]))
+          throw new Error(`${rows} × ${columns}: [${i}, ${j}] is ${got[j * rows + i]}`);
+  }
+});
 
 gpuTest(
   "finite: counts NaN and infinity, finds the first place and the largest rest",

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { ACTIVATIONS, activationError } from "../../src/stages/0-activation.ts";
 import {
+  add,
   PRODUCT_CLASSES,
   productPlan,
   setProductPlan,
@@ -9,7 +10,8 @@ import {
 } from "../../src/stages/0-product.ts";
 import { activate } from "../../src/stages/1-forward.ts";
 import { mask } from "../../src/stages/2-backward.ts";
-import { add, addPair, hadamard } from "../../src/stages/3-gram.ts";
+import { addPair, hadamard } from "../../src/stages/3-gram.ts";
+import { bias, tangent } from "../../src/stages/2-tangent.ts";
 import type { Gpu } from "../../src/node.ts";
 import { phi, phiPrime } from "../reference/activations.ts";
 import { assertWithin, gamma, U, UW } from "../reference/compare.ts";
@@ -276,6 +278,54 @@ classTest("mask: scale · sum · φ′(z) within the bound, padding zero", async
     worst = Math.max(worst, assertWithin(await out.read(), exact, bound, label).worst);
   }
   report(`${named(plan)}, mask`, gpu, worst);
+});
+
+classTest("bias: scale · sum + shift · bias within the bound, padding zero", async (gpu) => {
+  for (const p of problems) {
+    const { rows, columns } = p;
+    const [scale, shift] = [f(1 / Math.sqrt(p.depth)), f(0.1)];
+    const biases = sample(p.kind, rows, 9);
+    const operands = upload(gpu, p);
+    using left = operands.left;
+    using right = operands.right;
+    using each = gpu.upload("bias", 1, rows, biases);
+    using out = new Guarded(gpu, "out", rows, columns);
+    await bias(gpu, { buffers: { left, right, bias: each, out: out.matrix }, scale, shift }, free);
+    const shifted = p.sum.map((_, at) => shift * biases[Math.floor(at / columns)]);
+    const exact = p.sum.map((sum, at) => scale * sum + shifted[at]);
+    const bound = p.size.map(
+      (size, at) => gamma(chain(p.depth) + 3, UW) * (scale * size + Math.abs(shifted[at])),
+    );
+    assertWithin(await out.read(), exact, bound, p.label);
+  }
+});
+
+classTest("tangent: φ′(z) · (before + scale · sum) within the bound, padding zero", async (gpu) => {
+  for (const p of problems) {
+    const { rows, columns } = p;
+    const scale = f(1 / Math.sqrt(p.depth));
+    const [inputs, earlier] = [10, 11].map((seed) => sample("normal", rows * columns, seed));
+    const operands = upload(gpu, p);
+    using left = operands.left;
+    using right = operands.right;
+    using z = gpu.upload("z", rows, columns, inputs);
+    using before = gpu.upload("before", rows, columns, earlier);
+    using out = new Guarded(gpu, "out", rows, columns);
+    const buffers = { left, right, z, before, out: out.matrix };
+    await tangent(gpu, { buffers, scale, sizes: TANH }, free);
+    const slope = inputs.map((value) => phiPrime("tanh", 0, value));
+    const error = Float64Array.from(inputs, (z) => activationError("tanh", 0, z).derivative);
+    const k = chain(p.depth) + 3;
+    const exact = p.sum.map(
+      (sum, at) => phiPrime("tanh", 0, inputs[at]) * (earlier[at] + scale * sum),
+    );
+    const bound = p.size.map(
+      (size, at) =>
+        gamma(k, UW) * (Math.abs(earlier[at]) + scale * size) * (slope[at] + error[at]) +
+        Math.abs(earlier[at] + scale * p.sum[at]) * error[at],
+    );
+    assertWithin(await out.read(), exact, bound, p.label);
+  }
 });
 
 /** The product with one tile a dispatch; returns how many there were. */
