@@ -75,32 +75,38 @@ function rows(results: readonly BenchResult[]): string {
 const peerName = ({ name, version, backend }: PeerResult): string =>
   `${name} ${version}${typeof backend === "string" ? `, ${backend}` : ""}`;
 
-/** One line a package and work: its time over ours, by adapter; then the works at which one is faster. */
+/**
+ * One line a work and adapter, one column a package: its time over ours; then the works at which one is faster. `by
+ * hand` is the kernel layer by layer, as ours, written with a package's products; else its Jacobian, then J Jᵀ.
+ */
 function packages(results: readonly BenchResult[]): string {
-  const all = results.flatMap((result) => result.peers.map((peer) => ({ peer, result })));
-  if (all.length === 0) return "";
-  const keyOf = (peer: PeerResult) => `${peer.work} ${sizeText(peer.size)} ${peerName(peer)}`;
-  const keys = new Map(all.map(({ peer }) => [keyOf(peer), peer]));
-  const lines = [...keys].map(([key, first]) => [
-    ...[first.work, sizeText(first.size), peerName(first)],
-    ...results.map(({ peers }) => {
-      const peer = peers.find((each) => keyOf(each) === key);
-      if (!peer) return "–";
-      return peer.ratio === null ? "wrong or failed" : `${figure(peer.ratio)} ×`;
-    }),
-  ]);
-  const lost = all.filter(({ peer }) => peer.ratio !== null && peer.ratio < 1);
-  const where = lost.map(
-    ({ peer, result }) =>
-      `- ${peer.work} ${sizeText(peer.size)} on ${shortName(result)}: ${peerName(peer)} takes ${figure(peer.ratio)} of our time.`,
-  );
+  const lines = results.flatMap((result) => {
+    const works = new Map<string, PeerResult[]>();
+    for (const peer of result.peers) {
+      const key = `${peer.work} ${sizeText(peer.size)}`;
+      works.set(key, [...(works.get(key) ?? []), peer]);
+    }
+    return [...works].map(([work, peers]) => ({ work, adapter: shortName(result), peers }));
+  });
+  if (lines.length === 0) return "";
+  const names = [...new Set(lines.flatMap(({ peers }) => peers.map(peerName)))].sort();
+  const cell = (peer: PeerResult | undefined): string =>
+    peer === undefined ? "–" : peer.ratio === null ? "wrong or failed" : `${figure(peer.ratio)} ×`;
+  const where = lines.flatMap(({ work, adapter, peers }) => {
+    const lost = peers.filter(({ ratio }) => ratio !== null && ratio < 1);
+    const told = lost.map((peer) => `${peerName(peer)} (${figure(peer.ratio)})`);
+    return lost.length > 0 ? [`- ${work} on ${adapter}: ${told.join("; ")}`] : [];
+  });
   return [
     table(
-      ["work", "size", "package", ...results.map((one) => `its time ÷ ours, ${shortName(one)}`)],
-      lines,
+      ["its time ÷ ours", "our adapter", ...names],
+      lines.map(({ work, adapter, peers }) => [
+        ...[work, adapter],
+        ...names.map((name) => cell(peers.find((peer) => peerName(peer) === name))),
+      ]),
     ),
-    lost.length > 0
-      ? `Where another is faster:\n\n${where.join("\n")}`
+    where.length > 0
+      ? `Where another is faster, with its share of our time:\n\n${where.join("\n")}`
       : "None of them is faster at any of this work.",
   ].join("\n\n");
 }

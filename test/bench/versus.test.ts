@@ -123,10 +123,10 @@ test("README's tables say where another is faster, and do not hide what is wrong
   const text = howFast([result]);
   expect(text).toContain("| llvmpipe | 100 GFLOP/s a core | 10.0 GB/s a core |");
   expect(text).toContain("| ntk relu 2-1 | n=4 | 2.00 | 25.0 | 0.10 | 25 % of fma |");
-  expect(text).toContain("| ntk relu 2-1 | n=4 | slow 1.0.0, webgpu | 10.0 × |");
-  expect(text).toContain("| ntk relu 2-1 | n=4 | odd 1.0.0, webgpu | wrong or failed |");
+  expect(text).toContain("| odd 1.0.0, webgpu | quick 1.0.0, webgpu | slow 1.0.0, webgpu |");
+  expect(text).toContain("| ntk relu 2-1 n=4 | llvmpipe | wrong or failed | 0.50 × | 10.0 × |");
   expect(text).toContain(
-    "Where another is faster:\n\n- ntk relu 2-1 n=4 on llvmpipe: quick 1.0.0, webgpu takes 0.50 of our time.",
+    "Where another is faster, with its share of our time:\n\n- ntk relu 2-1 n=4 on llvmpipe: quick 1.0.0, webgpu (0.50)",
   );
   expect(howFast([{ ...result, peers: peers.slice(0, 1) }])).toContain("None of them is faster");
   expect(howFast([])).toMatch(/^Nothing was measured yet/);
