@@ -1,6 +1,7 @@
 export { GpuError, InputError, NonFiniteError, type GpuErrorCode } from "./errors.ts";
-export { Gpu, openGpu, type GpuStats, type OpenOptions } from "./gpu/device.ts";
+export { Gpu, openGpu, type GpuStats } from "./gpu/device.ts";
 export { Matrix } from "./gpu/matrix.ts";
+export type { OpenOptions, Store } from "./gpu/options.ts";
 export { DEFAULT_LIMITS, type Limits } from "./gpu/plan.ts";
 export type { Job, Progress } from "./gpu/queue.ts";
 export { ACTIVATIONS, type Activation } from "./stages/0-activation.ts";

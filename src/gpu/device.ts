@@ -1,39 +1,9 @@
 import { GpuError, InputError } from "../errors.ts";
 import { Matrix, dispose, matrixBytes, pitch } from "./matrix.ts";
 import { checkMatrixFits, type Limits } from "./plan.ts";
+import type { OpenOptions } from "./options.ts";
 import { GPU_BUFFER, Queue, type Job } from "./queue.ts";
 import { checkOptions, checkValues, described, type Values } from "./values.ts";
-
-/** What `openGpu` is given: one of `gpu`, `adapter` and `device`, whichever the host has at hand. */
-export interface OpenOptions {
-  /** `navigator.gpu`, or what another implementation of WebGPU hands out. */
-  readonly gpu?: GPU;
-  readonly adapter?: GPUAdapter;
-  /** A device of the caller's own: borrowed, so never destroyed here, and its handlers are left alone. */
-  readonly device?: GPUDevice;
-  /** Limits to plan with where they are smaller than the device's: how a small device is tried out on a large one. */
-  readonly limits?: Partial<Limits>;
-  /** Kept alive as long as the engine: in Node the object that `create()` of `webgpu` returned. */
-  readonly hold?: unknown;
-  /** Sleeps; lent by hosts where waiting for the device keeps a core busy. */
-  readonly pause?: (ms: number) => Promise<void>;
-  /** Waits for a promise of the device; lent by hosts that can do so at less cost than by waiting. */
-  readonly breathe?: <T>(promise: Promise<T>) => Promise<T>;
-  /** What errors and results call the adapter; default its own description. */
-  readonly description?: string;
-  /** Whether the fastest kernels are searched for at first use; default true, false for fixed ones. */
-  readonly search?: boolean;
-  /** Where what a search found is kept: in a browser `localStorage`. */
-  readonly store?: Store;
-  /** The host in words, which a kept search holds for: a browser's or Node's version. */
-  readonly runtime?: string;
-}
-
-/** Texts by name, kept beyond this run; the part of the Web's `Storage` that is needed. */
-export interface Store {
-  getItem(name: string): string | null;
-  setItem(name: string, text: string): void;
-}
 
 /** Memory on the device that an engine owns at present. */
 export interface GpuStats {

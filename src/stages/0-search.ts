@@ -84,6 +84,11 @@ const tunings = new WeakMap<Gpu, Promise<Tuning>>();
  * `search: false` or a search on the same adapter, driver and engine was stored: each class that the adapter can run
  * multiplies two matrices, and the fastest of those that are right is taken.
  *
+ * ```ts
+ * const { plan, rates } = await tuned(gpu);
+ * console.log(plan.class, (rates.flops / 1e9).toFixed(1), "Gflop/s");
+ * ```
+ *
  * **Cost** at most about a second, once an adapter where a store is lent.
  */
 export function tuned(gpu: Gpu): Promise<Tuning> {

@@ -218,6 +218,12 @@ export async function jacobianTimes(
 /**
  * H v without H and without J: J (Jᵀ v).
  *
+ * ```ts
+ * using onDevice = uploadWeights(gpu, net, weights(net, 0));
+ * using acts = await forward(gpu, net, onDevice, normals(1, 100 * net.inputs));
+ * const hv = await kernelTimes(gpu, net, onDevice, acts, normals(2, 100 * net.outputs));
+ * ```
+ *
  * @param vector f32 [n · O], index i · O + a
  * @returns f32 [n · O]
  *

@@ -100,6 +100,14 @@ export interface GramTile {
  * The tangent kernel in tiles, for one that no device holds: layer by layer, each tile read back before the next.
  * One set of samples with itself gives the tiles of the lower triangle.
  *
+ * ```ts
+ * using onDevice = uploadWeights(gpu, net, weights(net, 0));
+ * using acts = await forward(gpu, net, onDevice, normals(1, 5000 * net.inputs));
+ * let trace = 0;
+ * for await (const { row, column, rows, values } of gramTiles(gpu, net, onDevice, acts))
+ *   for (let i = 0; i < rows && row === column; i++) trace += values[i * rows + i];
+ * ```
+ *
  * @param skip whether a tile, known by its place in the order, is left out
  * @param side rows and columns of a tile at the most; no bit depends on it
  *

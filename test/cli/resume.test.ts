@@ -54,6 +54,29 @@ deviceTest(
   },
 );
 
+deviceTest("gram: interrupted without --resume, nothing half-written is left", async () => {
+  folder.network("stop.json", SPEC);
+  const job = "gram --network stop.json --inputs sphere:16:5000:1 --method layerwise --out S.npy";
+  const { child, done } = folder.start(words(job));
+  while (!existsSync(folder.at("S.npy.partial")) && child.exitCode === null)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  child.kill("SIGINT");
+  const { status, last } = await done;
+  expect({ status, last }).toEqual({
+    status: 130,
+    last: "ntk: interrupted; nothing half-written is left.",
+  });
+  for (const rest of ["S.npy", "S.npy.partial", "S.npy.finished"])
+    expect(existsSync(folder.at(rest)), rest).toBe(false);
+});
+
+deviceTest("gram: what is no file is written to as it is, in one piece", async () => {
+  folder.network("null.json", SPEC);
+  const job = "gram --network null.json --inputs sphere:16:40:1 --method layerwise --out /dev/null";
+  expect((await folder.ntk(job)).status).toBe(0);
+  expect(existsSync("/dev/null.partial")).toBe(false);
+});
+
 deviceTest("gram: --plan says what each route would take, and computes nothing", async () => {
   folder.network("plan.json", SPEC);
   const printed = await folder.json(
