@@ -114,7 +114,7 @@ async function streamTiles(
     columns: plan.columns * each,
     resume,
     job: [
-      JSON.stringify([spec, choice.outputs, gpu.description]),
+      JSON.stringify([spec, choice.outputs, gpu.description, plan.hostBytes]),
       ...weights.flatMap(({ weight, bias }) => [bytesOf(weight), ...(bias ? [bytesOf(bias)] : [])]),
       bytesOf(inputs.values),
       ...(others ? [bytesOf(others.values)] : []),

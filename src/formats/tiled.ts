@@ -43,6 +43,7 @@ export class TiledNpy {
   readonly #handle: number;
   readonly #start: number;
   readonly #finished: Set<number>;
+  #open = true;
 
   private constructor(path: string, file: TiledFile, handle: number, finished: Set<number>) {
     this.#path = path;
@@ -60,23 +61,24 @@ export class TiledNpy {
   static async open(place: string, file: TiledFile): Promise<TiledNpy> {
     const path = await realpath(place).catch(() => place); // through a link, not over it
     const job = jobHash(file);
+    // The list alone says nothing: the blocks lie in the other file.
+    const found =
+      file.resume && [".finished", ".partial"].every((end) => existsSync(`${path}${end}`));
     const finished = new Set<number>();
-    const found = file.resume && existsSync(`${path}.finished`);
     if (found) {
       const [first, ...blocks] = readFileSync(`${path}.finished`, "utf8").split("\n");
       if (first !== job)
         throw new InputError(
           `${path}.finished: belongs to another job, but must be of this one to go on from. Remove it and ${path}.partial to begin anew.`,
         );
-      // The last line may be torn; only whole ones count.
+      // What follows the last line's end was torn.
       blocks.slice(0, -1).forEach((block) => finished.add(Number(block)));
     }
     try {
-      const handle = openSync(
-        `${path}.partial`,
-        found && existsSync(`${path}.partial`) ? "r+" : "w",
-      );
-      if (!found && file.resume) await writeFile(`${path}.finished`, `${job}\n`);
+      const handle = openSync(`${path}.partial`, found ? "r+" : "w");
+      // Written anew, so that nothing is appended to a torn line.
+      const lines = [job, ...finished].map((line) => `${line}\n`);
+      if (file.resume) await writeFile(`${path}.finished`, lines.join(""));
       const header = npyHeader(file.shape, "f4");
       writeSync(handle, header, 0, header.length, 0);
       ftruncateSync(handle, header.length + 4 * file.rows * file.columns);
@@ -108,14 +110,19 @@ export class TiledNpy {
 
   /** Gives the whole file its name. */
   async finish(): Promise<void> {
-    closeSync(this.#handle);
+    this.#close();
     await rename(`${this.#path}.partial`, this.#path);
     await rm(`${this.#path}.finished`, { force: true });
   }
 
+  #close(): void {
+    if (this.#open) closeSync(this.#handle);
+    this.#open = false;
+  }
+
   /** Ends early: what is finished stays where the run may go on later, and goes away elsewhere. */
   async abandon(): Promise<void> {
-    closeSync(this.#handle);
+    this.#close();
     if (!this.#file.resume) await rm(`${this.#path}.partial`, { force: true });
   }
 }

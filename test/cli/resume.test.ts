@@ -51,6 +51,13 @@ deviceTest(
     expect(folder.bytes("H.npy").equals(undisturbed), "resumed").toBe(true);
     for (const rest of ["H.npy.partial", "H.npy.finished"])
       expect(existsSync(folder.at(rest)), rest).toBe(false);
+
+    // A list without its blocks is no list.
+    rmSync(folder.at("H.npy"));
+    await killedHalfWay();
+    rmSync(folder.at("H.npy.partial"));
+    expect((await folder.ntk(`${JOB} --resume`)).status).toBe(0);
+    expect(folder.bytes("H.npy").equals(undisturbed), "from a list alone").toBe(true);
   },
 );
 
