@@ -25,8 +25,16 @@ export {
 } from "./stages/2-tangent.ts";
 export { gram, gramTiles, type GramTile } from "./stages/3-gram.ts";
 export { planGram, type GramOptions, type GramPlan, type Route } from "./stages/3-plan.ts";
-export { gramError } from "./stages/3-exact.ts";
+export { exactKernel, gramError, type ExactKernel } from "./stages/3-exact.ts";
 export { lanczos, ritzVectors, type Lanczos, type LanczosOptions } from "./stages/4-lanczos.ts";
-export { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";
-export { ntk, tangentKernel, type Ntk } from "./ntk.ts";
+export {
+  PRECISIONS,
+  spectrum,
+  type EigenvalueChoice,
+  type Precision,
+  type Spectrum,
+  type SpectrumOptions,
+} from "./stages/5-spectrum.ts";
+export { verifiedSpectrum, type VerifiedMatrix } from "./stages/5-verified.ts";
+export { ntk, tangentKernel, type Ntk, type NtkOptions } from "./ntk.ts";
 export { fillJacobian } from "./stages/2-jacobian.ts";

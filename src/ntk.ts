@@ -1,22 +1,39 @@
+import { InputError } from "./errors.ts";
 import type { Gpu } from "./gpu/device.ts";
 import type { Matrix } from "./gpu/matrix.ts";
-import { checkOptions, ownValues, type Values } from "./gpu/values.ts";
+import { checkOptions, described, ownValues, type Values } from "./gpu/values.ts";
 import type { Network } from "./stages/0-network.ts";
-import { uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
+import { checkWeights, uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
 import { forward, sampleCount } from "./stages/1-forward.ts";
 import { decideKinks, type Kinks } from "./stages/1-kinks.ts";
-import { gramError } from "./stages/3-exact.ts";
+import { exactKernel, gramError } from "./stages/3-exact.ts";
 import { gram } from "./stages/3-gram.ts";
 import { GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-plan.ts";
-import { spectrum, type Spectrum, type SpectrumOptions } from "./stages/5-spectrum.ts";
+import {
+  PRECISIONS,
+  spectrum,
+  type EigenvalueChoice,
+  type Precision,
+  type Spectrum,
+} from "./stages/5-spectrum.ts";
+import { verifiedSpectrum } from "./stages/5-verified.ts";
 
 /** A network's tangent kernel on a set of samples, and its spectrum. */
 export interface Ntk {
-  /** H [n · O, n · O] row-major, symmetric to the bit; index i · O + a for sample i and output a. */
-  readonly gram: Float32Array;
+  /** H [n · O, n · O] row-major, symmetric to the bit; index i · O + a for sample i and output a. f64 where verified. */
+  readonly gram: Float32Array | Float64Array;
   readonly spectrum: Spectrum;
   /** ReLU units whose side of the kink had to be decided in f64. */
   readonly kinks: Kinks;
+}
+
+/** Which kernel and which of its eigenvalues, and how much is done for their intervals. */
+export interface NtkOptions extends GramOptions, EigenvalueChoice {
+  /**
+   * `fast` (default): all on the device in f32; intervals from samples recomputed in f64. `verified`: all in f64 on the
+   * CPU, up to n · O = 4096; intervals that are guaranteed.
+   */
+  readonly precision?: Precision;
 }
 
 /**
@@ -42,13 +59,28 @@ export async function ntk(
   net: Network,
   values: readonly LayerWeights[],
   inputs: Values,
-  options: GramOptions & Omit<SpectrumOptions, "values" | "matrixError"> = {},
+  options: NtkOptions = {},
 ): Promise<Ntk> {
-  checkOptions("ntk", options, [...GRAM_OPTIONS, "top", "bottom", "all", "vectors"]);
-  const { method, outputs, panels, ...which } = options;
+  checkOptions("ntk", options, [
+    ...GRAM_OPTIONS,
+    ...["top", "bottom", "all", "vectors", "precision"],
+  ]);
+  const { method, outputs, panels, precision = "fast", ...which } = options;
+  if (!PRECISIONS.includes(precision))
+    throw new InputError(
+      `ntk: precision is ${described(precision)}, but must be one of ${PRECISIONS.join(", ")}. Choose one.`,
+    );
   const { signal, onProgress } = options;
   const own = ownCopy(values);
   const samples = ownValues("ntk", "inputs", inputs);
+  if (precision === "verified") {
+    planGram(gpu, net, sampleCount("ntk", net, samples), 0, { method, outputs, panels });
+    checkWeights(net, own);
+    const kernel = await exactKernel(gpu, net, own, samples, outputs === "trace", options);
+    const found = await verifiedSpectrum(gpu, kernel, which);
+    const kinks = { near: kernel.unsure, moved: 0, undecided: kernel.unsure };
+    return { gram: kernel.gram, spectrum: found, kinks };
+  }
   const { h, kinks } = await kernelOf(gpu, net, own, samples, null, {
     ...{ signal, onProgress },
     ...{ method, outputs, panels },
@@ -56,7 +88,9 @@ export async function ntk(
   try {
     const onHost = await gpu.read(h, options);
     const matrixError =
-      kinks.undecided > 0 ? Infinity : gramError(net, own, samples, onHost, outputs === "trace");
+      kinks.undecided > 0
+        ? Infinity
+        : await gramError(gpu, net, own, samples, onHost, outputs === "trace", options);
     const found = await spectrum(gpu, h, { ...which, values: onHost, matrixError });
     return { gram: onHost, spectrum: found, kinks };
   } finally {

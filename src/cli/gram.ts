@@ -189,13 +189,13 @@ export async function* gramFile(
 }
 
 /** [i · O + a, j · O + b] → [i, j, a, b]. */
-export function outputsLast(
-  values: Float32Array,
+export function outputsLast<A extends Float32Array | Float64Array>(
+  values: A,
   n1: number,
   n2: number,
   each: number,
-): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(values.length);
+): A {
+  const out = values.slice() as A;
   let at = 0;
   for (let i = 0; i < n1; i++)
     for (let j = 0; j < n2; j++)

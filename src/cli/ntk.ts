@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { GpuError, InputError, NonFiniteError } from "../index.ts";
+import { GpuError, InputError, NonFiniteError, PRECISIONS } from "../index.ts";
 import { adaptersCommand } from "./adapters.ts";
 import { benchCommand, type BenchCommandOptions } from "./bench.ts";
 import { forwardCommand } from "./forward.ts";
@@ -51,7 +51,7 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
       .option("--top <count>", "eigenvalues at the upper end")
       .option("--bottom <count>", "eigenvalues at the lower end")
       .option("--all", "every eigenvalue")
-      .addOption(new Option("--precision <how>", "fast, the only one yet"));
+      .addOption(new Option("--precision <how>", `${PRECISIONS.join(" or ")}; default fast`));
 
   command("adapters", "what this machine can compute on", adaptersCommand as Action);
   withModel(onDevice(command("forward", "the network's outputs", forwardCommand as Action)));
@@ -76,7 +76,8 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     ),
   )
     .option("--gram <file>", "the matrix itself, in place of network and inputs")
-    .option("--vectors <file>", "write the eigenvectors as .npy");
+    .option("--vectors <file>", "write the eigenvectors as .npy")
+    .option("--explain", "say what each interval's width comes from");
   withSpectrum(
     withGram(
       withModel(

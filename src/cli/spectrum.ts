@@ -1,9 +1,20 @@
-import { InputError, ntk, planGram, spectrum, tuned, type Gpu, type Spectrum } from "../index.ts";
+import {
+  InputError,
+  ntk,
+  planGram,
+  PRECISIONS,
+  spectrum,
+  tuned,
+  verifiedSpectrum,
+  type Gpu,
+  type Precision,
+  type Spectrum,
+} from "../index.ts";
 import { flatten, roundToF32, type Table } from "../formats/table.ts";
 import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";
 import { gramChoice, type GramCommandOptions } from "./gram.ts";
 import { planLines } from "./plan.ts";
-import { count, figures, withBound } from "./pictures/numbers.ts";
+import { figures, withBound } from "./pictures/numbers.ts";
 import { oneOf, Session, whole, type Model } from "./session.ts";
 
 /** Options of the commands that compute eigenvalues. */
@@ -14,6 +25,7 @@ export interface SpectrumCommandOptions extends GramCommandOptions {
   readonly all?: boolean;
   readonly vectors?: string;
   readonly precision?: string;
+  readonly explain?: boolean;
 }
 
 /** What says how H is computed, and means nothing where a file holds it. */
@@ -29,16 +41,13 @@ const MODEL_OPTIONS = [
 
 /** Which eigenvalues, out of a command's options. */
 export function eigenvalueChoice({ top, bottom, all, precision = "fast" }: SpectrumCommandOptions) {
-  if (["compensated", "verified"].includes(precision))
-    throw new InputError(
-      `--precision is ${precision}, but this version only has fast. Leave it out.`,
-    );
-  oneOf("precision", precision, ["fast"]);
+  oneOf("precision", precision, PRECISIONS);
   if (all && (top ?? bottom) !== undefined)
     throw new InputError(
       "--all is given with --top or --bottom, but asks for every eigenvalue. Leave one out.",
     );
   return {
+    precision: precision as Precision,
     ...(all ? { all } : {}),
     ...(top === undefined ? {} : { top: whole("top", top, 1, 2 ** 31) }),
     ...(bottom === undefined ? {} : { bottom: whole("bottom", bottom, 1, 2 ** 31) }),
@@ -73,7 +82,11 @@ export async function spectrumCommand(
       const rounded = roundToF32(values, options.gram, "H");
       gpu = await session.gpu();
       using h = gpu.upload("gram", n, n, rounded);
-      result = await spectrum(gpu, h, { ...session.job, ...which, values });
+      const { precision, ...ends } = { ...session.job, ...which };
+      result =
+        precision === "verified"
+          ? await verifiedSpectrum(gpu, { gram: values, order: n }, ends)
+          : await spectrum(gpu, h, { ...ends, values });
       about = { n };
     } else {
       model = await session.model(options);
@@ -82,7 +95,8 @@ export async function spectrumCommand(
       gpu = await session.gpu();
       const tuning = await tuned(gpu);
       const plan = planGram(gpu, net, inputs.n, 0, choice);
-      session.say(planLines(model, plan, tuning).join("\n"));
+      const verified = which.precision === "verified";
+      if (!verified) session.say(planLines(model, plan, tuning).join("\n"));
       ({ spectrum: result } = await ntk(gpu, net, weights, inputs.values, {
         ...session.job,
         ...choice,
@@ -92,7 +106,7 @@ export async function spectrumCommand(
         n: inputs.n,
         outputs: net.outputs,
         parameters: net.parameters,
-        method: plan.method,
+        method: verified ? "layerwise" : plan.method,
       };
     }
     session.enter("write");
@@ -104,8 +118,10 @@ export async function spectrumCommand(
     }
     if (options.out)
       await writeAtomic(options.out, [writeNpy([result.eigenvalues.length], result.eigenvalues)]);
-    session.finish({ ...about, ...spectrumJson(result) }, () => [
+    const { explain } = options;
+    session.finish({ ...about, ...spectrumJson(result, explain) }, () => [
       ...spectrumLines(result),
+      ...(explain ? explained(result) : []),
       ...(options.out ? [`eigenvalues → ${options.out}`] : []),
     ]);
   } finally {
@@ -114,10 +130,9 @@ export async function spectrumCommand(
 }
 
 /** The fields of `ntk spectrum --json` that belong to the spectrum. */
-export const spectrumJson = ({ vectors: _, lambdaMinBound, ...result }: Spectrum) => ({
+export const spectrumJson = ({ vectors: _, errorTerms, ...result }: Spectrum, explain = false) => ({
   ...result,
-  lambdaMinBound,
-  precision: "fast",
+  ...(explain ? { errorTerms } : {}),
 });
 
 /** The spectrum for a person: a table of its figures and the ten largest eigenvalues. */
@@ -135,7 +150,7 @@ export function spectrumLines(result: Spectrum): string[] {
     ["trace", figures(result.trace, 7)],
     [
       "intervals",
-      `${result.boundKind}, confidence ${result.confidence}; ${count(result.steps)} Lanczos steps${result.converged ? "" : ", not converged"}`,
+      `${result.boundKind}${result.boundKind === "guaranteed" ? "" : `, confidence ${result.confidence}`}; precision ${result.precision}${result.converged ? "" : ", not converged"}`,
     ],
     ...Array.from(result.eigenvalues.subarray(0, 10), (value, i): [string, string] => [
       `λ_${i + 1}`,
@@ -143,6 +158,22 @@ export function spectrumLines(result: Spectrum): string[] {
     ]),
   ];
   return aligned(rows);
+}
+
+/** What the half widths of the first and last ten eigenvalues consist of. */
+function explained({ eigenvalues, errorBounds, errorTerms }: Spectrum): string[] {
+  const names = Object.keys(errorTerms);
+  const last = eigenvalues.length - 1;
+  const shown = Array.from(eigenvalues.keys()).filter((i) => i < 10 || i > last - 10);
+  return [
+    `half widths, from ${names.join(", ")}:`,
+    ...aligned(
+      shown.map((i): [string, string] => [
+        figures(eigenvalues[i]),
+        `± ${figures(errorBounds[i])}: ${names.map((name) => figures(errorTerms[name][i])).join(", ")}`,
+      ]),
+    ),
+  ];
 }
 
 /** Two columns, the first as wide as its longest entry. */

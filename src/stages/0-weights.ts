@@ -55,6 +55,24 @@ export interface DeviceWeights {
   [dispose](): void;
 }
 
+/** Whether weights fit a network: as many layers, of the right shapes, finite. @throws InputError or NonFiniteError */
+export function checkWeights(net: Network, values: readonly LayerWeights[]): void {
+  if (values.length !== net.layers.length)
+    throw new InputError(
+      `weights: there are ${values.length} layers, but the network has ${net.layers.length}. Hand in one entry a layer.`,
+    );
+  for (const { index, fanIn, units, hasBias } of net.layers) {
+    const { weight, bias = null } = values[index];
+    const name = `layer ${index + 1}`;
+    if (hasBias !== (bias !== null))
+      throw new InputError(
+        `weights: ${name} ${bias ? "has" : "lacks"} a bias, but the network's biasScale says it ${hasBias ? "has one" : "has none"}. Make the two agree.`,
+      );
+    checkValues("weights", `${name} weights`, weight, fanIn * units);
+    if (bias) checkValues("weights", `${name} biases`, bias, units);
+  }
+}
+
 /**
  * Copies weights to the device, in the two layouts that the two ways need.
  *
@@ -66,10 +84,7 @@ export function uploadWeights(
   net: Network,
   values: readonly LayerWeights[],
 ): DeviceWeights {
-  if (values.length !== net.layers.length)
-    throw new InputError(
-      `weights: there are ${values.length} layers, but the network has ${net.layers.length}. Hand in one entry a layer.`,
-    );
+  checkWeights(net, values);
   const made: Matrix[] = [];
   const keep = (matrix: Matrix): Matrix => {
     made.push(matrix);
@@ -77,13 +92,9 @@ export function uploadWeights(
   };
   const destroy = () => made.forEach((matrix) => matrix.destroy());
   try {
-    const layers = net.layers.map(({ index, fanIn, units, hasBias }) => {
-      const { weight, bias = null } = values[index];
+    const layers = net.layers.map(({ index, fanIn, units }) => {
+      const { weight, bias } = values[index];
       const name = `layer ${index + 1}`;
-      if (hasBias !== (bias !== null))
-        throw new InputError(
-          `weights: ${name} ${bias ? "has" : "lacks"} a bias, but the network's biasScale says it ${hasBias ? "has one" : "has none"}. Make the two agree.`,
-        );
       return {
         transposed: keep(gpu.upload(`${name} weights`, fanIn, units, weight, true)),
         weight: index > 0 ? keep(gpu.upload(`${name} weights`, units, fanIn, weight)) : null,

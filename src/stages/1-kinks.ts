@@ -5,6 +5,7 @@ import type { Matrix } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import type { Values } from "../gpu/values.ts";
+import { rowNorms } from "./0-double.ts";
 import type { Layer, Network } from "./0-network.ts";
 import type { LayerWeights } from "./0-weights.ts";
 import { exactForward } from "./1-exact.ts";
@@ -39,22 +40,13 @@ const CAPACITY = 2 ** 20;
 export const isKinked = ({ activation }: Layer): boolean =>
   activation === "relu" || activation === "leaky_relu";
 
-/** 2-norms of the rows of [?, width]. */
-function norms(values: Values, width: number): Float64Array {
-  return Float64Array.from({ length: values.length / width }, (_, row) => {
-    let sum = 0;
-    for (let k = row * width; k < (row + 1) * width; k++) sum += values[k] * values[k];
-    return Math.sqrt(sum);
-  });
-}
-
 /** What |z| of a layer can be at the most for activations of norm `length`: c ‖W_h‖ · length + β |b_h|. */
 function reach(
   { scale, shift, fanIn }: Layer,
   { weight, bias }: LayerWeights,
   length: number,
 ): number {
-  const rows = norms(weight, fanIn);
+  const rows = rowNorms(weight, fanIn);
   return rows.reduce(
     (most, row, h) =>
       Math.max(most, Math.abs(scale) * row * length + Math.abs(shift * (bias?.[h] ?? 0))),
@@ -86,7 +78,7 @@ export async function decideKinks(
   const { n } = acts;
   const longest = ({ index, fanIn }: Layer): number =>
     index === 0
-      ? norms(inputs, net.inputs).reduce((a, b) => Math.max(a, b), 0)
+      ? rowNorms(inputs, net.inputs).reduce((a, b) => Math.max(a, b), 0)
       : Math.sqrt(fanIn) * largestActivation(net, index - 1, acts.largest[index - 1]);
   const kinked = net.layers.filter(isKinked);
   const samples = new Map<number, { layer: number; unit: number; above: boolean }[]>();
@@ -132,17 +124,20 @@ export async function decideKinks(
       }
     }
   }
+  if (samples.size === 0) return { near, moved: 0, undecided };
   let moved = 0;
-  for (const [sample, units] of samples) {
-    job?.signal?.throwIfAborted();
-    const input = inputs.subarray(sample * net.inputs, (sample + 1) * net.inputs);
-    const exact = exactForward(net, weights, input);
-    for (const { layer, unit, above } of units) {
-      const value = Math.fround(exact.z[layer][unit]);
+  const places = [...samples.keys()];
+  const own = new Float32Array(places.length * net.inputs);
+  places.forEach((sample, row) =>
+    own.set(inputs.subarray(sample * net.inputs, (sample + 1) * net.inputs), row * net.inputs),
+  );
+  const exact = await exactForward(gpu, net, weights, own, job);
+  for (const [row, sample] of places.entries())
+    for (const { layer, unit, above } of samples.get(sample) ?? []) {
+      const value = Math.fround(exact.z[layer][row * net.layers[layer].units + unit]);
       if (above === value > 0) continue;
       gpu.writeBits(acts.z[layer], unit, Float32Array.of(value), sample);
       moved += 1;
     }
-  }
   return { near, moved, undecided };
 }

@@ -1,85 +1,154 @@
-import { phiPrime } from "./0-activation.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Job } from "../gpu/queue.ts";
+import type { Values } from "../gpu/values.ts";
+import { chain64, gamma64, rowNorms, rowProducts, turned, turns, U64 } from "./0-double.ts";
 import type { Network } from "./0-network.ts";
 import { bits } from "./0-normal.ts";
 import type { LayerWeights } from "./0-weights.ts";
-import { exactForward, type ExactSample } from "./1-exact.ts";
-import type { Values } from "../gpu/values.ts";
+import { exactForward, PANEL, spectralBound } from "./1-exact.ts";
 
-/** Signals ∂f_o / ∂z of each layer for one sample and output, in f64. */
-function exactBackward(
-  net: Network,
-  weights: readonly LayerWeights[],
-  { z }: ExactSample,
-  output: number,
-): Float64Array[] {
-  const last = net.layers.length - 1;
-  const g: Float64Array[] = [];
-  g[last] = Float64Array.from({ length: net.outputs }, (_, o) => (o === output ? 1 : 0));
-  for (let index = last - 1; index >= 0; index--) {
-    const { units, activation } = net.layers[index];
-    const above = net.layers[index + 1];
-    const { weight } = weights[index + 1];
-    const sum = new Float64Array(units);
-    for (let o = 0; o < above.units; o++) {
-      const signal = g[index + 1][o] * above.scale;
-      if (signal !== 0) for (let h = 0; h < units; h++) sum[h] += signal * weight[o * units + h];
-    }
-    g[index] = sum.map((value, h) => value * phiPrime(activation, net.slope, z[index][h]));
-  }
-  return g;
+/** A tangent kernel computed in f64, with what is certain of its errors. */
+export interface ExactKernel {
+  /** H̃ [n · O, n · O] row-major; `trace`: [n, n]. */
+  readonly gram: Float64Array;
+  readonly order: number;
+  /** ‖δJ‖_F: H̃ is, but for `rounding`, the Gram matrix of a Jacobian this close to the exact one. */
+  readonly jacobianError: number;
+  /** ‖H̃ − (J + δJ)(J + δJ)ᵀ‖₂: what rounding of the products did. */
+  readonly rounding: number;
+  /** Units of samples whose side of the kink is not sure; they count in `jacobianError`. */
+  readonly unsure: number;
 }
 
-const dot = (x: Float64Array, y: Float64Array): number => {
-  let sum = 0;
-  for (let i = 0; i < x.length; i++) sum += x[i] * y[i];
-  return sum;
-};
-
 /**
- * The tangent kernel of a few samples in f64 on the CPU, layer by layer.
+ * The tangent kernel in f64 on the CPU, layer by layer, with guaranteed error bounds.
  *
- * @param inputs f32 [n, net.inputs] of the whole set
- * @param samples which of them
+ *   H = Σ_l (c² A Aᵀ + β²) ∘ (G Gᵀ)
+ *
+ * @param inputs f32 [n, net.inputs] row-major
  * @param trace the mean over equal outputs instead of every pair
- * @returns [samples · outputs, samples · outputs], or [samples, samples] for `trace`
  *
- * **Error** a few hundred 2⁻⁵³ relative to √(H_ii H_jj): nothing beside f32.
- * **Cost** samples · (2 + 2 · outputs) · parameters flops, and the pairs.
+ * **Error** in two parts, as they act differently on eigenvalues: with J̃ = J + δJ the Jacobian that the rounded
+ * activations and signals stand for, ‖H̃ − J̃ J̃ᵀ‖_F ≤ γ_k tr H̃, and ‖δJ‖_F² ≤ Σ c² (‖δg‖ ‖a‖ + ‖g + δg‖ ‖δa‖)² + β² ‖δg‖².
+ * **Cost** 2 · n · (1 + O) · parameters + Σ (n² fanIn + (n O)² units) flops, about 4 GFLOP/s.
+ * @throws the signal's reason when aborted
  */
-export function exactGram(
+export async function exactKernel(
+  gpu: Gpu,
   net: Network,
   weights: readonly LayerWeights[],
   inputs: Values,
-  samples: ArrayLike<number>,
   trace: boolean,
-): Float64Array {
-  const rows = Array.from(samples, (sample) => {
-    const input = inputs.subarray(sample * net.inputs, (sample + 1) * net.inputs);
-    const pass = exactForward(net, weights, input);
-    const signals = Array.from({ length: net.outputs }, (_, output) =>
-      exactBackward(net, weights, pass, output),
-    );
-    return { ...pass, signals };
-  });
-  const each = trace ? 1 : net.outputs;
-  const order = rows.length * each;
+  job?: Job,
+): Promise<ExactKernel> {
+  const pass = await exactForward(gpu, net, weights, inputs, job);
+  const { n, a, slopes, aErrors, slopeErrors, unsure } = pass;
+  const outputs = net.outputs;
+  const rows = n * outputs;
+  const order = trace ? n : rows;
+  const flops = net.layers.reduce(
+    (sum, { fanIn, units }) => sum + n * n * fanIn + rows * rows * units + 2 * rows * fanIn * units,
+    0,
+  );
+  const turn = turns(gpu, job, "gram in f64", flops);
   const gram = new Float64Array(order * order);
-  for (const { index, scale, shift } of net.layers)
-    rows.forEach((left, i) =>
-      rows.forEach((right, j) => {
-        if (j > i) return;
-        const factor = scale * scale * dot(left.a[index], right.a[index]) + shift * shift;
-        for (let a = 0; a < net.outputs; a++)
-          for (let b = 0; b < net.outputs; b++) {
-            if (trace && a !== b) continue;
-            const value = factor * dot(left.signals[a][index], right.signals[b][index]);
-            const [row, column] = trace ? [i, j] : [i * each + a, j * each + b];
-            gram[row * order + column] += trace ? value / net.outputs : value;
-            if (j < i) gram[column * order + row] = gram[row * order + column];
+  const seen = new Float64Array(n * n);
+  const signed = new Float64Array(rows * rows);
+  // Signals of the layer at hand: row i · O + o is ∂f_o(x_i) / ∂z, and bounds on their errors.
+  let g = Float64Array.from({ length: rows * outputs }, (_, at) =>
+    Math.floor(at / outputs) % outputs === at % outputs ? 1 : 0,
+  );
+  let gErrors = new Float64Array(rows);
+  let jacobianSquares = 0;
+  let chain = 0;
+  for (const layer of [...net.layers].reverse()) {
+    const { index, fanIn, units, shift } = layer;
+    const scale = Math.abs(layer.scale);
+    chain = Math.max(chain, chain64(fanIn) + chain64(units));
+    for (let from = 0; from < n; from += PANEL) {
+      const to = Math.min(n, from + PANEL);
+      rowProducts(a[index], from, to, a[index], n, fanIn, seen, true);
+      rowProducts(g, from * outputs, to * outputs, g, rows, units, signed, true);
+      for (let i = from; i < to; i++)
+        for (let j = 0; j <= i; j++) {
+          const factor = scale * scale * seen[i * n + j] + shift * shift;
+          for (let o = 0; o < outputs; o++) {
+            const row = i * outputs + o;
+            if (trace) gram[i * n + j] += factor * signed[row * rows + j * outputs + o];
+            else
+              for (let p = 0; p < outputs && (j < i || p <= o); p++) {
+                const column = j * outputs + p;
+                gram[row * rows + column] += factor * signed[row * rows + column];
+              }
           }
-      }),
-    );
-  return gram;
+        }
+      await turn((to - from) * (to * fanIn + to * outputs * outputs * units));
+    }
+    const lengths = rowNorms(a[index], fanIn);
+    const signals = rowNorms(g, units);
+    for (let row = 0; row < rows; row++) {
+      const i = Math.floor(row / outputs);
+      const off = gErrors[row];
+      const weightPart =
+        off * lengths[i] +
+        (signals[row] + off) * aErrors[index][i] +
+        // c itself is rounded twice.
+        3 * U64 * signals[row] * lengths[i];
+      jacobianSquares += scale * scale * weightPart ** 2 + shift * shift * off ** 2;
+    }
+    if (index === 0) break;
+    const weight = Float64Array.from(weights[index].weight);
+    const back = turned(weight, fanIn);
+    const columns = rowNorms(back, units);
+    const whole = Math.sqrt(columns.reduce((sum, x) => sum + x * x, 0));
+    const spectral = spectralBound(weight, layer, 2 * rows * layer.parameters);
+    const relative = gamma64(chain64(units) + 4);
+    const below = new Float64Array(rows * fanIn);
+    const belowErrors = new Float64Array(rows);
+    for (let from = 0; from < rows; from += PANEL) {
+      const to = Math.min(rows, from + PANEL);
+      rowProducts(g, from, to, back, fanIn, units, below);
+      for (let row = from; row < to; row++) {
+        const i = Math.floor(row / outputs);
+        let steepest = 0;
+        let largest = 0;
+        let squares = 0;
+        for (let h = 0, at = row * fanIn; h < fanIn; h++, at++) {
+          const value = layer.scale * below[at];
+          const slope = slopes[index - 1][i * fanIn + h];
+          steepest = Math.max(steepest, Math.abs(slope));
+          largest = Math.max(largest, Math.abs(value));
+          below[at] = value * slope;
+          squares += below[at] ** 2;
+        }
+        const error = scale * (spectral * gErrors[row] + relative * whole * signals[row]);
+        const off = slopeErrors[index - 1][i];
+        belowErrors[row] = steepest * error + (largest + error) * off + U64 * Math.sqrt(squares);
+      }
+      await turn(2 * (to - from) * fanIn * units);
+    }
+    g = below;
+    gErrors = belowErrors;
+  }
+  let traceSum = 0;
+  for (let i = 0; i < order; i++) {
+    for (let j = 0; j <= i; j++) {
+      if (trace) gram[i * order + j] /= outputs;
+      gram[j * order + i] = gram[i * order + j];
+    }
+    traceSum += gram[i * order + i];
+  }
+  // Beside the two products: c twice, its square, · , + β² and β² itself, ∘, the sum over layers (and outputs, and ÷).
+  const roundings = chain + 8 + net.layers.length + (trace ? outputs + 1 : 0);
+  // Norms and sums of the bounds themselves are rounded too: far less than 2⁻³⁰.
+  const slack = 1 + 2 ** -30;
+  return {
+    gram,
+    order,
+    jacobianError: slack * Math.sqrt(jacobianSquares / (trace ? outputs : 1)),
+    rounding: slack * gamma64(roundings) * traceSum,
+    unsure,
+  };
 }
 
 /** Samples that {@link gramError} recomputes in f64; sets of at most this many are checked whole. */
@@ -97,13 +166,15 @@ const CHECKED = 32;
  *
  * **Cost** 32 · (2 + 2 · outputs) · parameters flops on the CPU.
  */
-export function gramError(
+export async function gramError(
+  gpu: Gpu,
   net: Network,
   weights: readonly LayerWeights[],
   inputs: Values,
-  gram: Float32Array,
+  gram: Float32Array | Float64Array,
   trace: boolean,
-): number {
+  job?: Job,
+): Promise<number> {
   const n = inputs.length / net.inputs;
   const each = trace ? 1 : net.outputs;
   const order = n * each;
@@ -115,7 +186,11 @@ export function gramError(
     [all[i], all[j]] = [all[j], all[i]];
   }
   const samples = n <= CHECKED ? all.sort((a, b) => a - b) : all.slice(0, count);
-  const exact = exactGram(net, weights, inputs, samples, trace);
+  const own = new Float32Array(count * net.inputs);
+  samples.forEach((sample, row) =>
+    own.set(inputs.subarray(sample * net.inputs, (sample + 1) * net.inputs), row * net.inputs),
+  );
+  const { gram: exact } = await exactKernel(gpu, net, weights, own, trace, job);
   const size = count * each;
   const at = (row: number) => samples[Math.floor(row / each)] * each + (row % each);
   let whole = 0;

@@ -7,8 +7,12 @@ import { checkOptions } from "../gpu/values.ts";
 import { lanczos, ritzVectors } from "./4-lanczos.ts";
 import { ritzError } from "./5-bound.ts";
 
-/** Which eigenvalues are wanted, and what is known of the matrix. */
-export interface SpectrumOptions extends Job {
+/** How much is done for the intervals; each is one word of `--precision`. */
+export const PRECISIONS = ["fast", "verified"] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
+/** Which eigenvalues are wanted. */
+export interface EigenvalueChoice extends Job {
   /** Eigenvalues at the upper end; neither `top` nor `bottom`: all up to n = 4096, else 10 and 10. */
   readonly top?: number;
   /** Eigenvalues at the lower end. */
@@ -17,6 +21,10 @@ export interface SpectrumOptions extends Job {
   readonly all?: boolean;
   /** For how many of the eigenvalues, from the first, eigenvectors are wanted too; default 0. */
   readonly vectors?: number;
+}
+
+/** Which eigenvalues are wanted, and what is known of the matrix. */
+export interface SpectrumOptions extends EigenvalueChoice {
   /** The matrix on the host [n, n], where it is more exact than on the device; default what the device holds. */
   readonly values?: Float32Array | Float64Array;
   /** ‖computed − meant‖₂ of the matrix itself, which widens every interval; default 0. */
@@ -38,9 +46,13 @@ export interface Spectrum {
   /** (tr H)² / ‖H‖_F². */
   readonly effectiveRank: number;
   readonly trace: number;
-  /** The bounds rest on random probes and samples, and hold with this probability. */
-  readonly boundKind: "probabilistic";
+  readonly precision: Precision;
+  /** `guaranteed`, or resting on random probes and samples. */
+  readonly boundKind: "probabilistic" | "guaranteed";
+  /** The probability that the bounds hold with. */
   readonly confidence: number;
+  /** What each half width consists of, by what is to blame for it; each as long as `eigenvalues`. */
+  readonly errorTerms: Readonly<Record<string, Float64Array>>;
   readonly steps: number;
   readonly converged: boolean;
   /** Unit eigenvectors [vectors, n], the caller's to destroy; null unless asked for. */
@@ -91,25 +103,9 @@ export async function spectrum(
     );
   const { matrixError = 0, vectors = 0, signal, onProgress } = options;
   const job: Job = { signal, onProgress };
-  for (const key of ["top", "bottom"] as const) {
-    const count = options[key];
-    if (count !== undefined && !(Number.isSafeInteger(count) && count >= 1 && count <= n))
-      throw new InputError(
-        `spectrum: ${key} is ${count}, but there are ${n} eigenvalues. Ask for 1 to ${n}.`,
-      );
-  }
-  const ends = options.top ?? options.bottom;
-  const all = options.all ?? (ends === undefined && n <= WHOLE_ORDER);
-  const top = all ? n : (options.top ?? (ends === undefined ? Math.min(ENDS, n) : 0));
-  const bottom = all ? 0 : (options.bottom ?? (ends === undefined ? Math.min(ENDS, n) : 0));
-
+  const { all, top, bottom } = endsOf(options, n);
   const values = options.values?.slice() ?? (await gpu.read(matrix, job));
-  let trace = 0;
-  let squares = 0;
-  let size = 0;
-  for (let i = 0; i < n; i++) trace += values[i * n + i];
-  for (let i = 0; i < n * n; i++) size = Math.max(size, Math.abs(values[i]));
-  for (let i = 0; i < n * n && size > 0; i++) squares += (values[i] / size) ** 2;
+  const { trace, size, effectiveRank } = figuresOf(values, n);
 
   const { maxStorageBufferBindingSize: most } = gpu.limits;
   const fitting = Math.floor(most / matrixBytes(16, n)) * 16 - 1;
@@ -120,11 +116,11 @@ export async function spectrum(
     signal,
     onProgress,
   });
-  const common = (await ritzError(gpu, values, krylov, job)) + matrixError;
+  const basisError = await ritzError(gpu, values, krylov, job);
   const { steps, residuals } = krylov;
-  const places = Array.from({ length: steps }, (_, i) => i).filter(
-    (place) => place < top || place >= steps - bottom,
-  );
+  const places = placesOf(steps, top, bottom);
+  const common = basisError + matrixError;
+  const each = (value: number) => new Float64Array(places.length).fill(value);
   const lambdaMax = krylov.values[0];
   const lambdaMin = krylov.values[steps - 1];
   const lambdaMinBound = residuals[steps - 1] + common;
@@ -135,12 +131,60 @@ export async function spectrum(
     lambdaMin,
     lambdaMinBound,
     condition: Math.abs(lambdaMin) > lambdaMinBound ? lambdaMax / lambdaMin : null,
-    effectiveRank: squares > 0 ? (trace / size) ** 2 / squares : 0,
+    effectiveRank,
     trace,
+    precision: "fast",
     boundKind: "probabilistic",
     confidence: CONFIDENCE,
+    errorTerms: {
+      iteration: Float64Array.from(places, (place) => residuals[place]),
+      basis: each(basisError),
+      matrix: each(matrixError),
+    },
     steps,
     converged: krylov.converged,
     vectors: vectors > 0 ? await ritzVectors(gpu, krylov, places.slice(0, vectors), job) : null,
   };
+}
+
+/** How many eigenvalues are wanted at either end. @throws InputError where there are not so many */
+export function endsOf(
+  options: EigenvalueChoice,
+  n: number,
+): { all: boolean; top: number; bottom: number } {
+  for (const key of ["top", "bottom"] as const) {
+    const count = options[key];
+    if (count !== undefined && !(Number.isSafeInteger(count) && count >= 1 && count <= n))
+      throw new InputError(
+        `spectrum: ${key} is ${count}, but there are ${n} eigenvalues. Ask for 1 to ${n}.`,
+      );
+  }
+  const ends = options.top ?? options.bottom;
+  const all = options.all ?? (ends === undefined && n <= WHOLE_ORDER);
+  const some = ends === undefined ? Math.min(ENDS, n) : 0;
+  return {
+    all,
+    top: all ? n : (options.top ?? some),
+    bottom: all ? 0 : (options.bottom ?? some),
+  };
+}
+
+/** Places of both ends among `count` values. */
+export const placesOf = (count: number, top: number, bottom: number): number[] =>
+  Array.from({ length: count }, (_, i) => i).filter(
+    (place) => place < top || place >= count - bottom,
+  );
+
+/** Trace, largest |entry| and (tr A)² / ‖A‖_F² of a matrix [n, n]. */
+export function figuresOf(
+  values: Float32Array | Float64Array,
+  n: number,
+): { trace: number; size: number; effectiveRank: number } {
+  let trace = 0;
+  let squares = 0;
+  let size = 0;
+  for (let i = 0; i < n; i++) trace += values[i * n + i];
+  for (let i = 0; i < n * n; i++) size = Math.max(size, Math.abs(values[i]));
+  for (let i = 0; i < n * n && size > 0; i++) squares += (values[i] / size) ** 2;
+  return { trace, size, effectiveRank: squares > 0 ? (trace / size) ** 2 / squares : 0 };
 }

@@ -99,6 +99,35 @@ describe("spectrum", () => {
     },
   );
 
+  deviceTest(
+    "--precision verified: guaranteed intervals, of a network's H and of a file's",
+    async () => {
+      const [net, file] = await Promise.all([
+        folder.json(`spectrum ${c2.args} --precision verified --explain`),
+        folder.json("spectrum --gram f8.npy --precision verified --bottom 2"),
+      ]);
+      const exact = descending("c2_tanh_d2");
+      expect(net).toMatchObject({ precision: "verified", boundKind: "guaranteed", confidence: 1 });
+      const own = 2 ** -47 * exact.length * exact[0];
+      const bounds = net.errorBounds.map((bound: number) => bound + own);
+      assertWithin(net.eigenvalues, exact, bounds, "eigenvalues");
+      expect(Math.max(...net.errorBounds)).toBeLessThanOrEqual(1e-10 * exact[0]);
+      expect(Object.keys(net.errorTerms)).toEqual(["solver", "products", "features"]);
+      net.errorBounds.forEach((bound: number, i: number) => {
+        let sum = 0;
+        for (const term of Object.values<number[]>(net.errorTerms)) {
+          expect(term[i]).toBeLessThanOrEqual(bound);
+          sum += term[i];
+        }
+        // To first order the parts add up.
+        expect(bound).toBeLessThanOrEqual(1.01 * sum);
+      });
+      expect(file).toMatchObject({ n: N, boundKind: "guaranteed", converged: true });
+      const ends = file.errorBounds.map((bound: number) => bound + 2 ** -47 * N * values[0]);
+      assertWithin(file.eigenvalues, values.subarray(N - 2), ends, "ends");
+    },
+  );
+
   deviceTest("the ends that are asked for come once each, also where they overlap", async () => {
     const asked = [
       [3, 0],

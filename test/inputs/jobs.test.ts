@@ -46,7 +46,7 @@ describe("two at once", () => {
         () => ntk(gpu, net, drawn, inputs(9, 3)).then(({ gram }) => gram),
         () => kernel(gpu, X, { method: "layerwise" }),
       ];
-      const alone: Float32Array[] = [];
+      const alone: (Float32Array | Float64Array)[] = [];
       for (const job of jobs) alone.push(await job());
       expect(await Promise.all(jobs.map((job) => job()))).toEqual(alone);
     },

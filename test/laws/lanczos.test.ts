@@ -3,7 +3,7 @@ import { describe, expect } from "vitest";
 import * as core from "../../src/index.ts";
 import { gpuTest } from "../gpu.ts";
 import { U, assertWithin } from "../reference/compare.ts";
-import { eigen, knownSpectra, normals, uniforms, type KnownSpectrum } from "../reference/eigen.ts";
+import { eigen, knownSpectra, type KnownSpectrum } from "../reference/eigen.ts";
 import {
   backwardError,
   eigenvalueError,
@@ -15,6 +15,7 @@ import {
   residuals,
   sinAngle,
 } from "../reference/lanczos.ts";
+import { randomProblem } from "./matrices.ts";
 
 /** What `lanczos` calls converged: a residual of at most this times ‖A‖. */
 const TOLERANCE = 2 ** -22;
@@ -213,32 +214,6 @@ describe("Lanczos", () => {
     },
   );
 });
-
-/** A symmetric matrix of a kind that the number chooses. */
-function randomProblem(seed: number): { n: number; a: Float32Array; kind: string } {
-  const uniform = uniforms(700 + seed);
-  const n = 1 + Math.floor(uniform() * (seed % 10 === 9 ? 80 : 40));
-  const kinds = ["Gram", "indefinite", "low rank", "graded", "copies", "diagonal", "tiny", "huge"];
-  const kind = kinds[seed % kinds.length];
-  const inner = { Gram: 2 * n, "low rank": 1 + (seed % 3), graded: n }[kind] ?? n + 1;
-  const x = Float64Array.from(normals(800 + seed, n * inner));
-  if (kind === "graded")
-    for (let at = 0; at < x.length; at++) x[at] *= 4 ** -Math.floor(at / inner);
-  if (kind === "copies")
-    for (let at = 0; at < x.length; at++) x[at] = x[at % (inner * Math.ceil(n / 3))];
-  const a = new Float32Array(n * n);
-  const scale = { tiny: 2 ** -90, huge: 2 ** 90 }[kind] ?? 1;
-  const flat = normals(900 + seed, n * n);
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j <= i; j++) {
-      let sum = 0;
-      for (let k = 0; k < inner; k++) sum += x[i * inner + k] * x[j * inner + k];
-      if (kind === "indefinite") sum = flat[i * n + j];
-      if (kind === "diagonal") sum = i === j ? Math.round(flat[i]) : 0;
-      a[i * n + j] = a[j * n + i] = scale * sum;
-    }
-  return { n, a, kind };
-}
 
 describe("spectrum", () => {
   gpuTest(

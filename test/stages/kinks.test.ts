@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { forward, network, ntk, uploadWeights, type LayerWeights } from "../../src/index.ts";
 import { exactForward } from "../../src/stages/1-exact.ts";
 import { decideKinks, kinks } from "../../src/stages/1-kinks.ts";
-import { exactGram } from "../../src/stages/3-exact.ts";
+import { exactKernel } from "../../src/stages/3-exact.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin } from "../reference/compare.ts";
 
@@ -30,7 +30,7 @@ gpuTest(
     const found = await decideKinks(gpu, net, weights, inputs, acts);
     expect(found).toEqual({ near: 1, moved: 1, undecided: 0 });
     const z = await gpu.read(acts.z[0]);
-    expect(z[0]).toBe(exactForward(net, weights, inputs.subarray(0, 4)).z[0][0]);
+    expect(z[0]).toBe((await exactForward(gpu, net, weights, inputs.subarray(0, 4))).z[0][0]);
     expect(z[0]).toBe(0.25 * EPSILON);
   },
 );
@@ -39,7 +39,7 @@ gpuTest(
   "ntk: the kernel is that of the exact side of a kink, within the printed bounds",
   async (gpu) => {
     const { gram, spectrum } = await ntk(gpu, net, weights, inputs);
-    const exact = exactGram(net, weights, inputs, [0, 1], false);
+    const { gram: exact } = await exactKernel(gpu, net, weights, inputs, false);
     // Without the first sample's first unit H[0, 0] would lack |x|² = 4.
     assertWithin(gram, exact, 2 ** -20 * Math.max(...exact), "H");
     expect(Math.abs(exact[0])).toBeLessThan(30);

@@ -1,0 +1,146 @@
+import type { Gpu } from "../gpu/device.ts";
+import type { Job, Meter } from "../gpu/queue.ts";
+
+/** Half a unit in the last place of 1: what one operation in f64 is off by, relatively. */
+export const U64 = 2 ** -53;
+
+/** γ_k = k u / (1 − k u): what k roundings in f64 one after the other are off by, relatively. */
+export const gamma64 = (k: number): number => (k * U64) / (1 - k * U64);
+
+/** Terms that `rowProducts` adds before their sum joins the sum of sums. */
+const BLOCK = 32;
+
+/** The longest chain of roundings that a term of `rowProducts` goes through. */
+export const chain64 = (depth: number): number =>
+  1 + Math.min(depth, BLOCK) + Math.ceil(depth / BLOCK);
+
+/**
+ * Inner products of rows in f64 on the CPU: out[i, j] = Σ_k left[i, k] · right[j, k].
+ *
+ * @param left [?, depth] row-major, of which rows `from` up to but without `to` count
+ * @param right [columns, depth] row-major
+ * @param out [?, columns] row-major; of `lower`, only entries with j ≤ i are of use
+ *
+ * **Error** γ_k · Σ |left| |right| with k = chain64(depth). **Cost** 2 · depth flops an entry, about 2 GFLOP/s.
+ */
+export function rowProducts(
+  left: Float64Array,
+  from: number,
+  to: number,
+  right: Float64Array,
+  columns: number,
+  depth: number,
+  out: Float64Array,
+  lower = false,
+): void {
+  for (let i = from; i < to; i += 2) {
+    const a0 = i * depth;
+    // Past an edge the last row stands in, and its entry is computed twice.
+    const second = Math.min(i + 1, to - 1);
+    const a1 = second * depth;
+    const end = lower ? Math.min(columns, second + 1) : columns;
+    for (let j = 0; j < end; j += 4) {
+      const [j1, j2, j3] = [1, 2, 3].map((k) => Math.min(j + k, columns - 1));
+      const b0 = j * depth;
+      const b1 = j1 * depth;
+      const b2 = j2 * depth;
+      const b3 = j3 * depth;
+      let s00 = 0;
+      let s01 = 0;
+      let s02 = 0;
+      let s03 = 0;
+      let s10 = 0;
+      let s11 = 0;
+      let s12 = 0;
+      let s13 = 0;
+      for (let block = 0; block < depth; block += BLOCK) {
+        const stop = Math.min(depth, block + BLOCK);
+        let t00 = 0;
+        let t01 = 0;
+        let t02 = 0;
+        let t03 = 0;
+        let t10 = 0;
+        let t11 = 0;
+        let t12 = 0;
+        let t13 = 0;
+        for (let k = block; k < stop; k++) {
+          const x = left[a0 + k];
+          const y = left[a1 + k];
+          const p = right[b0 + k];
+          const q = right[b1 + k];
+          const r = right[b2 + k];
+          const s = right[b3 + k];
+          t00 += x * p;
+          t01 += x * q;
+          t02 += x * r;
+          t03 += x * s;
+          t10 += y * p;
+          t11 += y * q;
+          t12 += y * r;
+          t13 += y * s;
+        }
+        s00 += t00;
+        s01 += t01;
+        s02 += t02;
+        s03 += t03;
+        s10 += t10;
+        s11 += t11;
+        s12 += t12;
+        s13 += t13;
+      }
+      const o0 = i * columns;
+      const o1 = second * columns;
+      out[o0 + j] = s00;
+      out[o0 + j1] = s01;
+      out[o0 + j2] = s02;
+      out[o0 + j3] = s03;
+      out[o1 + j] = s10;
+      out[o1 + j1] = s11;
+      out[o1 + j2] = s12;
+      out[o1 + j3] = s13;
+    }
+  }
+}
+
+/** 2-norms of the rows of [?, width]. */
+export function rowNorms(values: Float32Array | Float64Array, width: number): Float64Array {
+  return Float64Array.from({ length: width === 0 ? 0 : values.length / width }, (_, row) => {
+    let sum = 0;
+    for (let k = row * width; k < (row + 1) * width; k++) sum += values[k] * values[k];
+    return Math.sqrt(sum);
+  });
+}
+
+/** 2-norm of all entries. */
+export const norm64 = (values: Float32Array | Float64Array): number =>
+  values.length === 0 ? 0 : rowNorms(values, values.length)[0];
+
+/** values [rows, columns] with the axes exchanged, in f64. */
+export function turned(values: Float32Array | Float64Array, columns: number): Float64Array {
+  const rows = values.length / columns;
+  const out = new Float64Array(values.length);
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) out[j * rows + i] = values[i * columns + j];
+  return out;
+}
+
+/** Milliseconds that a computation on the CPU goes on for before others get their turn. */
+const TURN_MS = 40;
+
+/**
+ * How a long computation on the CPU is followed and stopped: told of flops done, it lets the event loop run now and then.
+ *
+ * @param total flops of the whole stage
+ */
+export function turns(gpu: Gpu, job: Job | undefined, stage: string, total: number): Meter {
+  let done = 0;
+  let since = Date.now();
+  return async (flops) => {
+    done += flops;
+    if (Date.now() - since < TURN_MS) return;
+    job?.onProgress?.({ stage, share: total > 0 ? Math.min(1, done / total) : 1 });
+    await gpu.settle(gpu.device.queue.onSubmittedWorkDone());
+    job?.signal?.throwIfAborted();
+    since = Date.now();
+  };
+}
