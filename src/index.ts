@@ -26,6 +26,7 @@ export {
 export { gram, gramTiles, type GramTile } from "./stages/3-gram.ts";
 export { planGram, type GramOptions, type GramPlan, type Route } from "./stages/3-plan.ts";
 export { exactKernel, gramError, type ExactKernel } from "./stages/3-exact.ts";
+export { gramPair, type PairMatrix } from "./stages/3-pair.ts";
 export { lanczos, ritzVectors, type Lanczos, type LanczosOptions } from "./stages/4-lanczos.ts";
 export {
   PRECISIONS,
@@ -35,6 +36,6 @@ export {
   type Spectrum,
   type SpectrumOptions,
 } from "./stages/5-spectrum.ts";
-export { verifiedSpectrum, type VerifiedMatrix } from "./stages/5-verified.ts";
+export { boundedSpectrum, SOLVED_ORDER, type BoundedMatrix } from "./stages/5-bounded.ts";
 export { ntk, tangentKernel, type Ntk, type NtkOptions } from "./ntk.ts";
 export { fillJacobian } from "./stages/2-jacobian.ts";

@@ -6,21 +6,25 @@ import type { Network } from "./stages/0-network.ts";
 import { checkWeights, uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
 import { forward, sampleCount } from "./stages/1-forward.ts";
 import { decideKinks, type Kinks } from "./stages/1-kinks.ts";
+import { backward, type Signals } from "./stages/2-backward.ts";
 import { exactKernel, gramError } from "./stages/3-exact.ts";
 import { gram } from "./stages/3-gram.ts";
+import { measuredErrors } from "./stages/3-measured.ts";
+import { gramPair } from "./stages/3-pair.ts";
 import { GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-plan.ts";
 import {
+  CONFIDENCE,
   PRECISIONS,
   spectrum,
   type EigenvalueChoice,
   type Precision,
   type Spectrum,
 } from "./stages/5-spectrum.ts";
-import { verifiedSpectrum } from "./stages/5-verified.ts";
+import { boundedSpectrum, SOLVED_ORDER } from "./stages/5-bounded.ts";
 
 /** A network's tangent kernel on a set of samples, and its spectrum. */
 export interface Ntk {
-  /** H [n · O, n · O] row-major, symmetric to the bit; index i · O + a for sample i and output a. f64 where verified. */
+  /** H [n · O, n · O] row-major, symmetric to the bit; index i · O + a for sample i and output a. f32 where fast, else f64. */
   readonly gram: Float32Array | Float64Array;
   readonly spectrum: Spectrum;
   /** ReLU units whose side of the kink had to be decided in f64. */
@@ -30,8 +34,9 @@ export interface Ntk {
 /** Which kernel and which of its eigenvalues, and how much is done for their intervals. */
 export interface NtkOptions extends GramOptions, EigenvalueChoice {
   /**
-   * `fast` (default): all on the device in f32; intervals from samples recomputed in f64. `verified`: all in f64 on the
-   * CPU, up to n · O = 4096; intervals that are guaranteed.
+   * `fast`: all on the device in f32. `compensated` (default): H of the same f32 activations and signals by sums that
+   * are exact where they are large; intervals of both from samples recomputed in f64. `verified`: all in f64 on the CPU,
+   * up to n · O = 4096; intervals that are guaranteed.
    */
   readonly precision?: Precision;
 }
@@ -65,7 +70,7 @@ export async function ntk(
     ...GRAM_OPTIONS,
     ...["top", "bottom", "all", "vectors", "precision"],
   ]);
-  const { method, outputs, panels, precision = "fast", ...which } = options;
+  const { method, outputs, panels, precision = "compensated", ...which } = options;
   if (!PRECISIONS.includes(precision))
     throw new InputError(
       `ntk: precision is ${described(precision)}, but must be one of ${PRECISIONS.join(", ")}. Choose one.`,
@@ -73,28 +78,80 @@ export async function ntk(
   const { signal, onProgress } = options;
   const own = ownCopy(values);
   const samples = ownValues("ntk", "inputs", inputs);
-  if (precision === "verified") {
-    planGram(gpu, net, sampleCount("ntk", net, samples), 0, { method, outputs, panels });
-    checkWeights(net, own);
-    const kernel = await exactKernel(gpu, net, own, samples, outputs === "trace", options);
-    const found = await verifiedSpectrum(gpu, kernel, which);
-    const kinks = { near: kernel.unsure, moved: 0, undecided: kernel.unsure };
-    return { gram: kernel.gram, spectrum: found, kinks };
-  }
-  const { h, kinks } = await kernelOf(gpu, net, own, samples, null, {
-    ...{ signal, onProgress },
-    ...{ method, outputs, panels },
-  });
+  const how = { signal, onProgress, method, outputs, panels };
+  if (precision === "verified") return verified(gpu, net, own, samples, how, which);
+  if (precision === "compensated") return compensated(gpu, net, own, samples, how, which);
+  const { h, kinks } = await kernelOf(gpu, net, own, samples, null, how);
   try {
     const onHost = await gpu.read(h, options);
+    const trace = outputs === "trace";
     const matrixError =
       kinks.undecided > 0
         ? Infinity
-        : await gramError(gpu, net, own, samples, onHost, outputs === "trace", options);
+        : await gramError(gpu, net, own, samples, onHost, trace, options);
     const found = await spectrum(gpu, h, { ...which, values: onHost, matrixError });
     return { gram: onHost, spectrum: found, kinks };
   } finally {
     h.destroy();
+  }
+}
+
+/** All in f64 on the CPU. */
+async function verified(
+  gpu: Gpu,
+  net: Network,
+  values: readonly LayerWeights[],
+  inputs: Values,
+  how: GramOptions,
+  which: EigenvalueChoice,
+): Promise<Ntk> {
+  planGram(gpu, net, sampleCount("ntk", net, inputs), 0, how);
+  checkWeights(net, values);
+  const kernel = await exactKernel(gpu, net, values, inputs, how.outputs === "trace", how);
+  const found = await boundedSpectrum(gpu, kernel, which);
+  const kinks = { near: kernel.unsure, moved: 0, undecided: kernel.unsure };
+  return { gram: kernel.gram, spectrum: { ...found, precision: "verified" }, kinks };
+}
+
+/** f32 passes and a Gram matrix in two planes on the device; up to order 1024 the eigenvalues in f64 on the CPU. */
+async function compensated(
+  gpu: Gpu,
+  net: Network,
+  values: readonly LayerWeights[],
+  inputs: Values,
+  how: GramOptions,
+  which: EigenvalueChoice,
+): Promise<Ntk> {
+  const n = sampleCount("ntk", net, inputs);
+  const trace = how.outputs === "trace";
+  const plan = planGram(gpu, net, n, 0, how);
+  using weights = uploadWeights(gpu, net, values);
+  using acts = await forward(gpu, net, weights, inputs, how);
+  const kinks = await decideKinks(gpu, net, values, inputs, acts, how);
+  const signals: Signals[] = [];
+  try {
+    for (let first = 0; first < (trace ? net.outputs : 1); first++) {
+      const range = trace ? { first, count: 1 } : undefined;
+      signals.push(await backward(gpu, net, weights, acts, how, range));
+    }
+    using pair = await gramPair(gpu, net, acts, signals, plan, how);
+    const low = await gpu.read(pair.low, how);
+    const gram = Float64Array.from(await gpu.read(pair.high, how), (high, at) => high + low[at]);
+    const measured = await measuredErrors(
+      ...([gpu, net, values, inputs, acts, signals, gram, trace, how] as const),
+    );
+    const errors = kinks.undecided > 0 ? { matrixError: Infinity } : measured;
+    const found =
+      plan.rows <= SOLVED_ORDER
+        ? await boundedSpectrum(
+            gpu,
+            { gram, order: plan.rows, ...errors, confidence: CONFIDENCE },
+            which,
+          )
+        : await spectrum(gpu, pair.high, { ...which, values: gram, ...errors });
+    return { gram, spectrum: { ...found, precision: "compensated" }, kinks };
+  } finally {
+    signals.forEach((part) => part.destroy());
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Gpu } from "../../src/index.ts";
 import { add, storeProduct } from "../../src/stages/0-product.ts";
 import { tuned } from "../../src/stages/0-search.ts";
-import { addPair, hadamard } from "../../src/stages/3-gram.ts";
+import { hadamard } from "../../src/stages/3-gram.ts";
+import { addPair } from "../../src/stages/3-pair.ts";
 import { uniform } from "../random.ts";
 import type { Prepared, Row } from "../run.ts";
 import { bytesOf, onDevice, transposed } from "./operands.ts";

@@ -1,4 +1,4 @@
-// with fragments/load.wgsl
+// with fragments/load.wgsl, fragments/samples.wgsl
 // rows — the part of a Jacobian panel that belongs to one layer.
 //
 //   panel[r, s] = weightScale · signals[o, s] · acts[k, ⌊s / outputs⌋]   p = firstParameter + r, o = ⌊p / fan⌋, k = p mod fan
@@ -41,7 +41,7 @@ fn rows(@builtin(global_invocation_id) id: vec3u) {
   }
   let pitch = pitch4(dims.columns);
   let actsPitch = pitch4(dims.samples);
-  let sample = (4u * vec4u(column4) + vec4u(0u, 1u, 2u, 3u)) / dims.outputs;
+  let sample = sampleOf(column4);
   let weights = dims.units * dims.fan;
   let first = ROWS * id.y;
   let parameter = dims.firstParameter + first;

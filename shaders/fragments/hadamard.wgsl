@@ -2,7 +2,7 @@
 //
 // in    factor  f32 [rowSamples, samples]   c² A Aᵀ + β² of the layer, one value a pair of samples
 // out   out     f32 [rows, columns]                       signals of sample s and output o stand at s · outputs + o
-// error three roundings more than the sum
+// error three roundings more than the sum. Needs samples.wgsl.
 @group(0) @binding(3) var<storage, read> factor: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
@@ -18,7 +18,7 @@ fn weight(row: u32, column4: u32) -> vec4f {
   if dims.outputs == 1u {
     return factor[start + column4];
   }
-  let sample = (4u * vec4u(column4) + vec4u(0u, 1u, 2u, 3u)) / dims.outputs;
+  let sample = sampleOf(column4);
   let at = vec4u(start) + sample / 4u;
   let lane = sample % 4u;
   return vec4f(

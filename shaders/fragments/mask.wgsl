@@ -4,7 +4,7 @@
 //
 // in    z    f32 [rows, samples]   pre-activations of the layer below, one column a sample
 // out   out  f32 [rows, columns]             signal of sample i and output o at column i · outputs + o
-// error two roundings more than the sum, and that of φ′ in activations.wgsl
+// error two roundings more than the sum, and that of φ′ in activations.wgsl. Needs samples.wgsl.
 @group(0) @binding(3) var<storage, read> z: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
@@ -25,7 +25,7 @@ fn before(row: u32, column4: u32) -> vec4f {
   if dims.outputs == 1u {
     return z[start + column4];
   }
-  let sample = (4u * vec4u(column4) + vec4u(0u, 1u, 2u, 3u)) / dims.outputs;
+  let sample = sampleOf(column4);
   let at = vec4u(start) + sample / 4u;
   let lane = sample % 4u;
   return vec4f(z[at.x][lane.x], z[at.y][lane.y], z[at.z][lane.z], z[at.w][lane.w]);

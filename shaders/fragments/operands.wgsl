@@ -9,6 +9,7 @@
 //       each workgroup sums at most `slabs` slabs, those that the group's z says
 //       slabRows = slabs · padded(rows)
 //       zero = 0, which no compiler knows
+//       scaleLow and shiftLow: what scale and shift lack, for epilogues in pairs
 //       for the epilogues: outputs per sample, rowSamples = rows / outputs, samples = columns / outputs
 struct Dims {
   depth: u32,
@@ -29,6 +30,8 @@ struct Dims {
   zero: u32,
   scale: f32,
   shift: f32,
+  scaleLow: f32,
+  shiftLow: f32,
 }
 
 @group(0) @binding(0) var<storage, read> left: array<vec4f>;

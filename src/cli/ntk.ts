@@ -51,7 +51,7 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
       .option("--top <count>", "eigenvalues at the upper end")
       .option("--bottom <count>", "eigenvalues at the lower end")
       .option("--all", "every eigenvalue")
-      .addOption(new Option("--precision <how>", `${PRECISIONS.join(" or ")}; default fast`));
+      .addOption(new Option("--precision <how>", `${PRECISIONS.join(", ")}; default compensated`));
 
   command("adapters", "what this machine can compute on", adaptersCommand as Action);
   withModel(onDevice(command("forward", "the network's outputs", forwardCommand as Action)));

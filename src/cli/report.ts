@@ -47,12 +47,13 @@ export async function reportCommand(
     const tuning = await tuned(gpu);
     const plan = planGram(gpu, net, inputs.n, 0, choice);
     session.say(planLines(model, plan, tuning).join("\n"));
-    const { gram, spectrum } = await ntk(gpu, net, weights, inputs.values, {
+    const { gram: h, spectrum } = await ntk(gpu, net, weights, inputs.values, {
       ...session.job,
       ...choice,
       ...which,
       vectors: SHOWN,
     });
+    const gram = Float32Array.from(h);
     const { vectors } = spectrum;
     const top = vectors && (await gpu.read(vectors, { signal }));
     vectors?.destroy();

@@ -1,11 +1,12 @@
 import {
+  boundedSpectrum,
   InputError,
   ntk,
   planGram,
   PRECISIONS,
+  SOLVED_ORDER,
   spectrum,
   tuned,
-  verifiedSpectrum,
   type Gpu,
   type Precision,
   type Spectrum,
@@ -40,7 +41,12 @@ const MODEL_OPTIONS = [
 ] as const;
 
 /** Which eigenvalues, out of a command's options. */
-export function eigenvalueChoice({ top, bottom, all, precision = "fast" }: SpectrumCommandOptions) {
+export function eigenvalueChoice({
+  top,
+  bottom,
+  all,
+  precision = "compensated",
+}: SpectrumCommandOptions) {
   oneOf("precision", precision, PRECISIONS);
   if (all && (top ?? bottom) !== undefined)
     throw new InputError(
@@ -79,14 +85,15 @@ export async function spectrumCommand(
           );
       const { values, n } = symmetricMatrix(await readTable(options.gram, nodeFiles), options.gram);
       checkCounts(which, n);
-      const rounded = roundToF32(values, options.gram, "H");
-      gpu = await session.gpu();
-      using h = gpu.upload("gram", n, n, rounded);
       const { precision, ...ends } = { ...session.job, ...which };
-      result =
-        precision === "verified"
-          ? await verifiedSpectrum(gpu, { gram: values, order: n }, ends)
-          : await spectrum(gpu, h, { ...ends, values });
+      gpu = await session.gpu();
+      if (precision === "verified" || (precision === "compensated" && n <= SOLVED_ORDER)) {
+        const found = await boundedSpectrum(gpu, { gram: values, order: n }, ends);
+        result = { ...found, precision };
+      } else {
+        using h = gpu.upload("gram", n, n, roundToF32(values, options.gram, "H"));
+        result = { ...(await spectrum(gpu, h, { ...ends, values })), precision };
+      }
       about = { n };
     } else {
       model = await session.model(options);

@@ -134,7 +134,8 @@ const TURN_MS = 40;
  */
 export function turns(gpu: Gpu, job: Job | undefined, stage: string, total: number): Meter {
   let done = 0;
-  let since = Date.now();
+  // The first time others have theirs too, so that each stage is heard of and can be stopped.
+  let since = 0;
   return async (flops) => {
     done += flops;
     if (Date.now() - since < TURN_MS) return;

@@ -33,6 +33,8 @@ const DIMS = [
   "zero",
   "scale",
   "shift",
+  "scaleLow",
+  "shiftLow",
 ] as const;
 type Dim = (typeof DIMS)[number];
 
@@ -186,6 +188,13 @@ const partial = joined({
   sizes: {},
 }).classes;
 
+/** A number as f32 and what that lacks. */
+const halves = <N extends "scale" | "shift">(name: N, value: number) =>
+  ({ [name]: Math.fround(value), [`${name}Low`]: value - Math.fround(value) }) as Record<
+    N | `${N}Low`,
+    number
+  >;
+
 const ceil = (size: number, step: number): number => Math.ceil(size / step);
 
 /** Tiles of a result, in the order of `tileAt` in operands.wgsl. */
@@ -229,8 +238,8 @@ export function defineProduct<B extends string, S extends string>(
       rowSamples: rows / outputs,
       samples: columns / outputs,
       zero: 0,
-      scale: call.scale ?? 1,
-      shift: call.shift ?? 0,
+      ...halves("scale", call.scale ?? 1),
+      ...halves("shift", call.shift ?? 0),
     };
     using sums = parts > 1 ? gpu.matrix("sums of slabs", slabRows, columns) : null;
     const own: Readonly<Record<string, number>> = { ...call.sizes };

@@ -76,7 +76,7 @@ export async function exactForward(
   job?: Job,
 ): Promise<ExactPass> {
   const n = inputs.length / net.inputs;
-  const turn = turns(gpu, job, "forward in f64", 2 * n * net.parameters);
+  const turn = turns(gpu, job, "exact", 2 * n * net.parameters);
   const a = [Float64Array.from(inputs)];
   const aErrors = [new Float64Array(n)];
   const z: Float64Array[] = [];

@@ -1,6 +1,7 @@
 import activationsWgsl from "../../shaders/fragments/activations.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import maskWgsl from "../../shaders/fragments/mask.wgsl";
+import samplesWgsl from "../../shaders/fragments/samples.wgsl";
 import transcendentalWgsl from "../../shaders/fragments/transcendental.wgsl";
 import seedWgsl from "../../shaders/2-backward/seed.wgsl";
 import { InputError } from "../errors.ts";
@@ -25,7 +26,7 @@ export const seed = defineShader({
 });
 
 export const mask = defineProduct({
-  wgsl: [maskWgsl, activationsWgsl, transcendentalWgsl],
+  wgsl: [maskWgsl, samplesWgsl, activationsWgsl, transcendentalWgsl],
   buffers: { z: ["read", "rows", "samples"], out: ["read_write", "rows", "columns"] },
   sizes: { ACTIVATION: 0, SLOPE: 0.01 },
 });

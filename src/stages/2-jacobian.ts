@@ -1,4 +1,5 @@
 import loadWgsl from "../../shaders/fragments/load.wgsl";
+import samplesWgsl from "../../shaders/fragments/samples.wgsl";
 import rowsWgsl from "../../shaders/2-backward/rows.wgsl";
 import type { Gpu } from "../gpu/device.ts";
 import { ALIGN, pitch, type Matrix } from "../gpu/matrix.ts";
@@ -10,7 +11,7 @@ import type { Signals } from "./2-backward.ts";
 
 export const rows = defineShader({
   name: "rows",
-  wgsl: [rowsWgsl, loadWgsl],
+  wgsl: [rowsWgsl, loadWgsl, samplesWgsl],
   dims: [
     "units",
     "fan",

@@ -1,5 +1,5 @@
-import addPairWgsl from "../../shaders/fragments/addPair.wgsl";
 import hadamardWgsl from "../../shaders/fragments/hadamard.wgsl";
+import samplesWgsl from "../../shaders/fragments/samples.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import mirrorWgsl from "../../shaders/0-matrix/mirror.wgsl";
 import type { Gpu } from "../gpu/device.ts";
@@ -17,18 +17,8 @@ import { recordBackward, type OutputRange, type Signals } from "./2-backward.ts"
 import { fillJacobian } from "./2-jacobian.ts";
 import { planGram, tileCorners, tileSamples, TILE_SIDE, type GramOptions } from "./3-plan.ts";
 
-/** high + low += scale · leftᵀ right, for sums that one f32 cannot hold. */
-export const addPair = defineProduct({
-  wgsl: [addPairWgsl],
-  buffers: {
-    high: ["read_write", "rows", "columns"],
-    low: ["read_write", "rows", "columns"],
-  },
-  sizes: {},
-});
-
 export const hadamard = defineProduct({
-  wgsl: [hadamardWgsl],
+  wgsl: [hadamardWgsl, samplesWgsl],
   buffers: {
     factor: ["read", "rowSamples", "samples"],
     out: ["read_write", "rows", "columns"],
@@ -164,13 +154,15 @@ export async function* gramTiles(
   }
 }
 
-const NOT_FINITE = {
+/** What a kernel with an entry that is not finite is refused with. @internal */
+export const NOT_FINITE = {
   caller: "gram",
   operand: "the tangent kernel",
   cure: "Scale the weights or the inputs down.",
 };
 
-function mirrorLower(gpu: Gpu, matrix: Matrix): void {
+/** The upper triangle from the lower one. @internal */
+export function mirrorLower(gpu: Gpu, matrix: Matrix): void {
   const n = matrix.rows;
   mirror(gpu, {
     dims: { n },

@@ -23,7 +23,7 @@ export async function denseEigen(
   n: number,
   job?: Job,
 ): Promise<DenseEigen> {
-  const turn = turns(gpu, job, "eigenvalues in f64", 8 * n ** 3);
+  const turn = turns(gpu, job, "dense", 8 * n ** 3);
   const a = matrix.slice();
   const diagonal = new Float64Array(n);
   const beside = new Float64Array(Math.max(n - 1, 0));

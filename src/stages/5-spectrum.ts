@@ -4,11 +4,12 @@ import type { Matrix } from "../gpu/matrix.ts";
 import { matrixBytes } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
+import { U64 } from "./0-double.ts";
 import { lanczos, ritzVectors } from "./4-lanczos.ts";
 import { ritzError } from "./5-bound.ts";
 
 /** How much is done for the intervals; each is one word of `--precision`. */
-export const PRECISIONS = ["fast", "verified"] as const;
+export const PRECISIONS = ["fast", "compensated", "verified"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 /** Which eigenvalues are wanted. */
@@ -24,11 +25,9 @@ export interface EigenvalueChoice extends Job {
 }
 
 /** Which eigenvalues are wanted, and what is known of the matrix. */
-export interface SpectrumOptions extends EigenvalueChoice {
+export interface SpectrumOptions extends EigenvalueChoice, MatrixErrors {
   /** The matrix on the host [n, n], where it is more exact than on the device; default what the device holds. */
   readonly values?: Float32Array | Float64Array;
-  /** ‖computed − meant‖₂ of the matrix itself, which widens every interval; default 0. */
-  readonly matrixError?: number;
 }
 
 /** Eigenvalues of a symmetric matrix with intervals. */
@@ -64,7 +63,7 @@ export const WHOLE_ORDER = 4096;
 const ENDS = 10;
 
 /** A round figure below what the probes (failure below 1e-6) and the samples of `gramError` give. */
-const CONFIDENCE = 0.9999;
+export const CONFIDENCE = 0.9999;
 
 /**
  * Eigenvalues of a symmetric matrix on the device, largest first, each with an interval.
@@ -73,7 +72,7 @@ const CONFIDENCE = 0.9999;
  * @returns see {@link Spectrum}
  *
  * **Error** half widths: the iteration's residual, what rounding did to basis and T (measured in f64 by
- * random vectors), and `matrixError`.
+ * random vectors), and what is known of the matrix, as {@link halfWidth} says.
  * **Cost** all: about 6 n³ flops on the device, 450 n² on the CPU.
  * @throws InputError for wrong options, GpuError "limit" where the basis does not fit a binding
  */
@@ -89,6 +88,8 @@ export async function spectrum(
     "vectors",
     "values",
     "matrixError",
+    "jacobianError",
+    "wholeError",
     "signal",
     "onProgress",
   ]);
@@ -119,14 +120,15 @@ export async function spectrum(
   const basisError = await ritzError(gpu, values, krylov, job);
   const { steps, residuals } = krylov;
   const places = placesOf(steps, top, bottom);
-  const common = basisError + matrixError;
   const each = (value: number) => new Float64Array(places.length).fill(value);
   const lambdaMax = krylov.values[0];
   const lambdaMin = krylov.values[steps - 1];
-  const lambdaMinBound = residuals[steps - 1] + common;
+  const boundAt = (place: number): number =>
+    halfWidth(krylov.values[place], residuals[place] + basisError, options);
+  const lambdaMinBound = boundAt(steps - 1);
   return {
     eigenvalues: Float64Array.from(places, (place) => krylov.values[place]),
-    errorBounds: Float64Array.from(places, (place) => residuals[place] + common),
+    errorBounds: Float64Array.from(places, boundAt),
     lambdaMax,
     lambdaMin,
     lambdaMinBound,
@@ -139,7 +141,10 @@ export async function spectrum(
     errorTerms: {
       iteration: Float64Array.from(places, (place) => residuals[place]),
       basis: each(basisError),
-      matrix: each(matrixError),
+      products: each(matrixError),
+      features: Float64Array.from(places, (place) =>
+        halfWidth(krylov.values[place], 0, { ...options, matrixError: 0 }),
+      ),
     },
     steps,
     converged: krylov.converged,
@@ -187,4 +192,35 @@ export function figuresOf(
   for (let i = 0; i < n * n; i++) size = Math.max(size, Math.abs(values[i]));
   for (let i = 0; i < n * n && size > 0; i++) squares += (values[i] / size) ** 2;
   return { trace, size, effectiveRank: squares > 0 ? (trace / size) ** 2 / squares : 0 };
+}
+
+/** What is known of how far a computed matrix is from the one that is meant; each default 0. */
+export interface MatrixErrors {
+  /** ‖δJ‖ where the matrix is meant as a Gram matrix J Jᵀ, but stands for (J + δJ)(J + δJ)ᵀ. */
+  readonly jacobianError?: number;
+  /** ‖computed − meant‖₂ beside that. */
+  readonly matrixError?: number;
+  /** ‖computed − meant‖₂ of both together, where that is known by itself; default unknown. */
+  readonly wholeError?: number;
+}
+
+/**
+ * Half width of an interval around a computed eigenvalue λ:
+ *
+ *   [lo, hi] = λ ± (solver + matrixError), then [(√lo − ‖δJ‖)², (√hi + ‖δJ‖)²], as σ(J) = √λ moves by ‖δJ‖ at the most
+ *
+ * or λ ± (solver + wholeError), where that is less: for a small λ the first is, ‖δJ‖ √λ instead of ‖δJ‖ √λ_max.
+ */
+export function halfWidth(
+  value: number,
+  solver: number,
+  { jacobianError = 0, matrixError = 0, wholeError = Infinity }: MatrixErrors,
+): number {
+  const additive = solver + matrixError;
+  if (jacobianError === 0) return additive;
+  const low = Math.max(0, Math.sqrt(Math.max(0, value - additive)) - jacobianError) ** 2;
+  const high = (Math.sqrt(Math.max(0, value + additive)) + jacobianError) ** 2;
+  // The differences are of numbers near the value: their own roundings.
+  const rounded = 8 * U64 * (high + Math.abs(value));
+  return Math.min(Math.max(high - value, value - low) + rounded, solver + wholeError);
 }

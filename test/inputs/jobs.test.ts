@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   network,
   ntk,
+  PRECISIONS,
   openGpu as openCore,
   tangentKernel,
   weights,
@@ -89,17 +90,20 @@ describe("abort", () => {
     async (gpu) => {
       const expected = await kernel(gpu, X);
       const before = gpu.stats();
-      const seen = new Set<string>();
-      const follow = ({ stage }: Progress) => seen.add(stage);
-      await ntk(gpu, net, drawn, X, { onProgress: follow, method: "jacobian" });
-      expect([...seen]).toEqual(expect.arrayContaining(["forward", "backward", "gram", "lanczos"]));
-      for (const stage of seen) {
+      const stages = {
+        fast: ["forward", "backward", "gram", "exact", "lanczos", "bounds"],
+        compensated: ["forward", "backward", "gram", "exact", "dense", "bounds"],
+        verified: ["exact", "dense", "bounds"],
+      };
+      for (const [precision, stage] of PRECISIONS.flatMap((each) =>
+        stages[each].map((stage) => [each, stage] as const),
+      )) {
         const controller = new AbortController();
         const onProgress = (progress: Progress) => {
           if (progress.stage === stage) controller.abort();
         };
         const { signal } = controller;
-        const job = ntk(gpu, net, drawn, X, { onProgress, signal, method: "jacobian" });
+        const job = ntk(gpu, net, drawn, X, { onProgress, signal, precision, method: "jacobian" });
         expect([stage, await reason(job)]).toMatchObject([stage, { name: "AbortError" }]);
         expect(gpu.stats()).toMatchObject({ buffers: before.buffers, bytes: before.bytes });
       }
@@ -152,7 +156,12 @@ describe("the end of an engine", () => {
   });
 
   test("a device that is lost in the middle of a job rejects it within 100 ms", async () => {
-    for (const stage of ["forward", "gram", "lanczos"]) {
+    for (const [stage, precision] of [
+      ["forward", "fast"],
+      ["gram", "compensated"],
+      ["lanczos", "fast"],
+      ["dense", "compensated"],
+    ] as const) {
       const gpu = await openGpu();
       const when: Record<string, number> = {};
       const onProgress = (progress: Progress) => {
@@ -161,7 +170,7 @@ describe("the end of an engine", () => {
         void gpu.device.lost.then(() => (when.lost = performance.now()));
         gpu.device.destroy();
       };
-      const error = await reason(ntk(gpu, net, drawn, X, { onProgress }));
+      const error = await reason(ntk(gpu, net, drawn, X, { onProgress, precision }));
       when.rejected = performance.now();
       expect([stage, error]).toMatchObject([stage, { name: "GpuError", code: "lost" }]);
       expect((error as Error).message).toMatch(/^gpu: the device was lost .*Open it again\.$/);

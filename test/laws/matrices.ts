@@ -1,4 +1,6 @@
-/** Random symmetric matrices of all kinds. */
+/** Problems whose eigenvalues are hard: random symmetric matrices of all kinds, and points on a half circle. */
+import * as core from "../../src/index.ts";
+import { draw } from "../conformance/problem.ts";
 import { normals, uniforms } from "../reference/eigen.ts";
 
 /** A symmetric matrix of a kind that the number chooses, of order `most` at the most, or twice that for every tenth. */
@@ -28,4 +30,19 @@ export function randomProblem(
       a[i * n + j] = a[j * n + i] = scale * sum;
     }
   return { n, a, kind };
+}
+
+/** n points on a half circle, which a smooth network takes for ever more alike: κ grows ten times for each two. */
+export function halfCircle(n: number) {
+  const spec: core.NetworkSpec = {
+    widths: [2, 256, 256, 1],
+    activation: "tanh",
+    parameterization: "ntk",
+    weightScale: 1,
+    biasScale: 0.1,
+  };
+  const inputs = Float32Array.from({ length: 2 * n }, (_, i) =>
+    (i % 2 ? Math.sin : Math.cos)((Math.PI * (i >> 1)) / n),
+  );
+  return { ...draw(core, spec, n, 0), inputs };
 }

@@ -6,7 +6,7 @@ import {
   InputError,
   network,
   ntk,
-  verifiedSpectrum,
+  boundedSpectrum,
   type NetworkSpec,
 } from "../../src/index.ts";
 import { denseEigen } from "../../src/stages/4-dense.ts";
@@ -16,7 +16,7 @@ import { gpuTest } from "../gpu.ts";
 import { add, wideEigenvalues } from "../reference/wide.ts";
 import { eigenvalues, normals } from "../reference/eigen.ts";
 import { gramOfJacobian } from "../reference/gram.ts";
-import { randomProblem } from "./matrices.ts";
+import { halfCircle, randomProblem } from "./matrices.ts";
 
 /** |value − truth| where the truth has more digits than f64. */
 const distance = (value: number, truth: readonly [number, number]): number =>
@@ -158,19 +158,10 @@ describe("ntk, verified", () => {
   });
 });
 
-/** The problem of `numerics.md` 4: n points on a half circle. */
-function halfCircle(n: number) {
-  const each = spec("tanh", { widths: [2, 256, 256, 1], weightScale: 1, biasScale: 0.1 });
-  const inputs = Float32Array.from({ length: 2 * n }, (_, i) =>
-    (i % 2 ? Math.sin : Math.cos)((Math.PI * (i >> 1)) / n),
-  );
-  return { ...draw(core, each, n, 0), inputs };
-}
-
-gpuTest("verifiedSpectrum: ends, vectors and refusals", async (gpu) => {
+gpuTest("boundedSpectrum: ends, vectors and refusals", async (gpu) => {
   const { n, matrix: gram } = gramMatrix(11);
-  const all = await verifiedSpectrum(gpu, { gram, order: n });
-  const some = await verifiedSpectrum(gpu, { gram, order: n }, { top: 2, bottom: 1, vectors: 2 });
+  const all = await boundedSpectrum(gpu, { gram, order: n });
+  const some = await boundedSpectrum(gpu, { gram, order: n }, { top: 2, bottom: 1, vectors: 2 });
   expect([...some.eigenvalues]).toEqual([0, 1, n - 1].map((i) => all.eigenvalues[i]));
   using vectors = some.vectors!;
   const found = await gpu.read(vectors);
@@ -181,6 +172,6 @@ gpuTest("verifiedSpectrum: ends, vectors and refusals", async (gpu) => {
       const error = Math.abs(sum - some.eigenvalues[r] * found[r * n + i]);
       expect(error).toBeLessThanOrEqual(2 * 2 ** -24 * n * all.lambdaMax);
     }
-  const large = verifiedSpectrum(gpu, { gram: new Float64Array(0), order: 4097 });
+  const large = boundedSpectrum(gpu, { gram: new Float64Array(0), order: 4097 });
   await expect(large).rejects.toThrow(InputError);
 });

@@ -10,7 +10,8 @@ import {
 } from "../../src/stages/0-product.ts";
 import { activate } from "../../src/stages/1-forward.ts";
 import { mask } from "../../src/stages/2-backward.ts";
-import { addPair, hadamard } from "../../src/stages/3-gram.ts";
+import { hadamard } from "../../src/stages/3-gram.ts";
+import { addPair, hadamardPair } from "../../src/stages/3-pair.ts";
 import { bias, tangent } from "../../src/stages/2-tangent.ts";
 import type { Gpu } from "../../src/node.ts";
 import { phi, phiPrime } from "../reference/activations.ts";
@@ -164,7 +165,7 @@ classTest("add: out + scale · sum within the bound, padding zero", async (gpu, 
 classTest("addPair: high + low keeps what a rounding of high would lose", async (gpu, plan) => {
   let worst = 0;
   for (const p of problems.filter(({ index }) => index % 4 === 0)) {
-    const scale = 0.25;
+    const scale = p.index % 8 === 0 ? 0.25 : 1 / 3;
     // What was there is so large that a sum leaves hardly a digit in high.
     const before = sample(p.kind, p.rows * p.columns, 7).map((value) => 3e5 * value);
     const operands = upload(gpu, p);
@@ -177,15 +178,61 @@ classTest("addPair: high + low keeps what a rounding of high would lose", async 
     const [h, l] = [await high.read(), await low.read()];
     const pair = Float64Array.from(h, (value, at) => value + l[at]);
     const exact = p.sum.map((sum, at) => before[at] + 3 * scale * sum);
-    // Each sum's own roundings; then low's, which is at most half a unit of high for each addition.
+    // Each sum's own roundings, then those of the pairs.
     const bound = p.size.map(
       (size, at) =>
-        3 * gamma(chain(p.depth), UW) * scale * size +
-        3 * UW * 3 * U * (Math.abs(before[at]) + 3 * scale * size),
+        3 * (gamma(chain(p.depth), UW) + 2 ** -43) * scale * size +
+        3 * 2 ** -44 * (Math.abs(before[at]) + 3 * scale * size),
     );
     worst = Math.max(worst, assertWithin(pair, exact, bound, p.label).worst);
   }
   report(`${named(plan)}, addPair`, gpu, worst);
+});
+
+classTest("hadamardPair: what a layer adds, to 41 bits beyond its sum", async (gpu, plan) => {
+  let worst = 0;
+  for (const p of withOutputs.filter(({ index }) => index % 3 === 0)) {
+    const { rows, columns, outputs } = p;
+    const [scale, shift] = [0.1, 0.3];
+    const samples = columns / outputs;
+    const seenSize = (rows / outputs) * samples;
+    const operands = upload(gpu, p);
+    using left = operands.left;
+    using right = operands.right;
+    const parts = [31, 32, 33].map((seed) =>
+      sample(p.kind, seed === 33 ? rows * columns : seenSize, seed),
+    );
+    using seenTop = gpu.upload("seenTop", rows / outputs, samples, parts[0]);
+    using seenRest = gpu.upload("seenRest", rows / outputs, samples, parts[1]);
+    using top = gpu.upload("top", rows, columns, parts[2]);
+    const before = sample(p.kind, rows * columns, 7);
+    const lower = before.map((value) => f(value * 2 ** -26));
+    using high = new Guarded(gpu, "high", rows, columns, before);
+    using low = new Guarded(gpu, "low", rows, columns, lower);
+    const planes = { high: high.matrix, low: low.matrix };
+    const buffers = { left, right, seenTop, seenRest, top, ...planes };
+    await hadamardPair(gpu, { buffers, outputs, scale, shift }, free);
+    const [h, l] = [await high.read(), await low.read()];
+    const pair = Float64Array.from(h, (value, place) => value + l[place]);
+    const at = (place: number) =>
+      Math.floor(Math.floor(place / columns) / outputs) * samples +
+      Math.floor((place % columns) / outputs);
+    const factor = (place: number) => scale * (parts[0][at(place)] + parts[1][at(place)]) + shift;
+    const size = (place: number) =>
+      scale * (Math.abs(parts[0][at(place)]) + Math.abs(parts[1][at(place)])) + shift;
+    const exact = p.sum.map(
+      (sum, place) => before[place] + lower[place] + factor(place) * (parts[2][place] + sum),
+    );
+    const bound = p.size.map(
+      (sum, place) =>
+        gamma(chain(p.depth), UW) * Math.abs(factor(place)) * sum +
+        2 ** -41 * size(place) * (Math.abs(parts[2][place]) + sum) +
+        2 ** -44 * (Math.abs(before[place]) + Math.abs(exact[place])),
+    );
+    const label = `${p.label}, outputs ${outputs}`;
+    worst = Math.max(worst, assertWithin(pair, exact, bound, label).worst);
+  }
+  report(`${named(plan)}, hadamardPair`, gpu, worst);
 });
 
 classTest("hadamard: out + factor · scale · sum within the bound", async (gpu, plan) => {

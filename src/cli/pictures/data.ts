@@ -16,6 +16,7 @@ export interface Spectrum {
   boundKind: string;
   /** With which probability the intervals hold, where they are not guaranteed. */
   confidence?: number;
+  precision: string;
   steps: number;
   converged: boolean;
   /** Seconds of each stage. */

@@ -78,7 +78,7 @@ export function reportHtml(report: ReportData): string {
     ["effective rank", figures(spectrum.effectiveRank)],
     ["trace", figures(spectrum.trace, 6)],
     ["error bounds", kindOfBound(spectrum)],
-    ["Lanczos", `${count(spectrum.steps)} steps, ${spectrum.converged ? "" : "not "}converged`],
+    ["precision", `${spectrum.precision}${spectrum.converged ? "" : ", not converged"}`],
   ];
   const ten = eigenvalues.slice(0, 10).map((value, k): [string, string] => {
     const remark = isResolved(value, errorBounds[k]) ? "" : " (not resolved)";

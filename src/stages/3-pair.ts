@@ -1,0 +1,234 @@
+import addPairWgsl from "../../shaders/fragments/addPair.wgsl";
+import hadamardPairWgsl from "../../shaders/fragments/hadamardPair.wgsl";
+import loadWgsl from "../../shaders/fragments/load.wgsl";
+import pairWgsl from "../../shaders/fragments/pair.wgsl";
+import samplesWgsl from "../../shaders/fragments/samples.wgsl";
+import peaksWgsl from "../../shaders/0-matrix/peaks.wgsl";
+import sliceWgsl from "../../shaders/0-matrix/slice.wgsl";
+import type { Gpu } from "../gpu/device.ts";
+import { ALIGN, dispose, pitch, type Matrix } from "../gpu/matrix.ts";
+import type { Job, Meter } from "../gpu/queue.ts";
+import { defineShader } from "../gpu/shader.ts";
+import { FiniteCheck } from "./0-finite.ts";
+import type { Network } from "./0-network.ts";
+import { defineProduct, storeProduct } from "./0-product.ts";
+import { tuned } from "./0-search.ts";
+import type { Activations } from "./1-forward.ts";
+import type { Signals } from "./2-backward.ts";
+import { fillJacobian } from "./2-jacobian.ts";
+import { mirrorLower, NOT_FINITE } from "./3-gram.ts";
+import type { GramPlan } from "./3-plan.ts";
+
+/** high + low += scale · leftᵀ right, for sums that one f32 cannot hold. */
+export const addPair = defineProduct({
+  wgsl: [addPairWgsl, pairWgsl],
+  buffers: {
+    high: ["read_write", "rows", "columns"],
+    low: ["read_write", "rows", "columns"],
+  },
+  sizes: {},
+});
+
+export const hadamardPair = defineProduct({
+  wgsl: [hadamardPairWgsl, pairWgsl, samplesWgsl],
+  buffers: {
+    seenTop: ["read", "rowSamples", "samples"],
+    seenRest: ["read", "rowSamples", "samples"],
+    top: ["read", "rows", "columns"],
+    high: ["read_write", "rows", "columns"],
+    low: ["read_write", "rows", "columns"],
+  },
+  sizes: {},
+});
+
+export const peaks = defineShader({
+  name: "peaks",
+  wgsl: [peaksWgsl, loadWgsl],
+  dims: ["rows", "columns"],
+  buffers: { matrix: ["read", "rows", "columns"], peak: ["read_write", 1, "columns"] },
+  sizes: {},
+});
+
+export const slice = defineShader({
+  name: "slice",
+  wgsl: [sliceWgsl, loadWgsl],
+  dims: ["rows", "columns", "double", "half", "bits"],
+  buffers: {
+    matrix: ["read", "rows", "columns"],
+    peak: ["read", 1, "columns"],
+    left: ["read_write", "double", "columns"],
+    right: ["read_write", "double", "columns"],
+  },
+  sizes: {},
+});
+
+/** A matrix in two planes: high + low. */
+export interface PairMatrix {
+  readonly high: Matrix;
+  readonly low: Matrix;
+  destroy(): void;
+  [dispose](): void;
+}
+
+/**
+ * Operands whose Gram matrix is that of a matrix X [depth, n], in two parts: with X = T + R, T of few bits on one grid
+ * a column,
+ *
+ *   Xᵀ X = Tᵀ T + (T; R)ᵀ (R; X)        the first without any rounding, the second smaller by 2^−bits
+ *
+ * **From** the error-free transformation of Ozaki, Ogita, Oishi & Rump 2012, with one exact slice.
+ */
+class Slices {
+  readonly left: Matrix;
+  readonly right: Matrix;
+  /** T alone: the first rows of `left`. */
+  readonly top: Matrix;
+
+  constructor(gpu: Gpu, matrix: Matrix) {
+    const { rows, columns } = matrix;
+    const half = Math.ceil(rows / ALIGN) * ALIGN;
+    this.left = gpu.matrix("slices", 2 * half, columns);
+    this.right = gpu.matrix("slices", 2 * half, columns);
+    this.top = this.left.view(half);
+    using peak = gpu.matrix("peaks", 1, columns);
+    const across = Math.ceil(pitch(columns) / 4 / 64);
+    peaks(gpu, {
+      dims: { rows, columns },
+      buffers: { matrix, peak },
+      groups: [across],
+      flops: rows * columns,
+    });
+    slice(gpu, {
+      dims: { rows, columns, double: 2 * half, half, bits: sliceBits(rows) },
+      buffers: { matrix, peak, left: this.left, right: this.right },
+      groups: [across, half],
+      flops: 4 * rows * columns,
+    });
+  }
+
+  [dispose](): void {
+    this.left.destroy();
+    this.right.destroy();
+  }
+}
+
+/** Bits of T for which f32 holds every sum of `depth` products of two of them: 2 · bits + log₂ depth ≤ 24. */
+export const sliceBits = (depth: number): number =>
+  Math.max(1, Math.floor((24 - Math.ceil(Math.log2(Math.max(2, depth)))) / 2));
+
+/** Parameters of a panel of J that is sliced: more of them leave fewer bits to a slice. */
+const DEPTH = 1024;
+
+/**
+ * The tangent kernel of one set of samples as `gram` computes it, but with sums that are exact where they are large, in
+ * two planes: of f32 activations and signals, H to about 2⁻³² instead of 2⁻²².
+ *
+ * @param plan route and shape, as `planGram` gives them
+ * @param signals one entry a part of the mean over outputs
+ * @returns both planes [n·O, n·O], the caller's to destroy; each symmetric to the bit
+ *
+ * **Error** |ΔH| ≤ about 2^−bits · γ(k) · Σ_p |J[i,p] J[j,p]| with `bits` of the deepest product (7 up to depth 1024).
+ * **Cost** 3 times the products of `gram`, and 5 passes over the operands.
+ * @throws NonFiniteError where an entry overflows
+ */
+export async function gramPair(
+  gpu: Gpu,
+  net: Network,
+  acts: Activations,
+  signals: readonly Signals[],
+  plan: GramPlan,
+  job?: Job,
+): Promise<PairMatrix> {
+  await tuned(gpu);
+  const meter = gpu.queue.meter(job, "gram", 3 * plan.flops);
+  const high = gpu.matrix("gram", plan.rows, plan.columns);
+  const low = gpu.matrix("gram, low plane", plan.rows, plan.columns);
+  const destroy = () => {
+    high.destroy();
+    low.destroy();
+  };
+  try {
+    const out = { high, low };
+    if (plan.method === "jacobian") await addPanels(gpu, net, acts, signals, out, meter);
+    else await addLayers(gpu, net, acts, signals, out, meter);
+    mirrorLower(gpu, high);
+    mirrorLower(gpu, low);
+    using check = new FiniteCheck(gpu, 2);
+    check.watch(high, NOT_FINITE);
+    check.watch(low, NOT_FINITE);
+    await check.settle(job);
+    return { ...out, destroy, [dispose]: destroy };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+}
+
+interface Planes {
+  readonly high: Matrix;
+  readonly low: Matrix;
+}
+
+async function addLayers(
+  gpu: Gpu,
+  net: Network,
+  acts: Activations,
+  signals: readonly Signals[],
+  { high, low }: Planes,
+  meter: Meter,
+): Promise<void> {
+  const { n } = acts;
+  using seenTop = gpu.matrix("activations' gram", n, n);
+  using seenRest = gpu.matrix("activations' gram, rest", n, n);
+  using top = gpu.matrix("signals' gram", high.rows, high.columns);
+  const triangle = true;
+  for (const { index, scale, shift } of net.layers) {
+    {
+      using seen = new Slices(gpu, acts.a[index]);
+      const exact = { left: seen.top, right: seen.top, out: seenTop };
+      await storeProduct(gpu, { buffers: exact, triangle }, meter);
+      const rest = { left: seen.left, right: seen.right, out: seenRest };
+      await storeProduct(gpu, { buffers: rest, triangle }, meter);
+    }
+    for (const { g, outputs } of signals) {
+      using sliced = new Slices(gpu, g[index]);
+      const exact = { left: sliced.top, right: sliced.top, out: top };
+      await storeProduct(gpu, { buffers: exact, triangle }, meter);
+      const { left, right } = sliced;
+      await hadamardPair(
+        gpu,
+        {
+          buffers: { left, right, seenTop, seenRest, top, high, low },
+          outputs,
+          scale: (scale * scale) / signals.length,
+          shift: (shift * shift) / signals.length,
+          triangle,
+        },
+        meter,
+      );
+    }
+  }
+}
+
+async function addPanels(
+  gpu: Gpu,
+  net: Network,
+  acts: Activations,
+  signals: readonly Signals[],
+  { high, low }: Planes,
+  meter: Meter,
+): Promise<void> {
+  using panel = gpu.matrix("jacobian panel", Math.min(DEPTH, net.parameters), high.rows);
+  const [scale, triangle] = [1 / signals.length, true];
+  for (let first = 0; first < net.parameters; first += panel.rows) {
+    const rows = panel.view(Math.min(panel.rows, net.parameters - first));
+    for (const part of signals) {
+      await fillJacobian(gpu, net, acts, part, first, rows, meter);
+      using sliced = new Slices(gpu, rows);
+      const exact = { left: sliced.top, right: sliced.top, high, low };
+      await addPair(gpu, { buffers: exact, scale, triangle }, meter);
+      const rest = { left: sliced.left, right: sliced.right, high, low };
+      await addPair(gpu, { buffers: rest, scale, triangle }, meter);
+    }
+  }
+}

@@ -1,0 +1,143 @@
+/** Slices: the leading bits of a matrix, and products of them that no rounding touches. */
+import { expect } from "vitest";
+import { storeProduct } from "../../src/stages/0-product.ts";
+import { peaks, slice, sliceBits } from "../../src/stages/3-pair.ts";
+import { gpuTest } from "../gpu.ts";
+import { assertWithin, gamma, UW } from "../reference/compare.ts";
+import { Guarded, KINDS, padded, sample } from "./guarded.ts";
+import { around, shapes } from "./sizes.ts";
+
+const SHAPES = shapes(
+  { rows: 19, columns: 21 },
+  {
+    rows: around([16, 64], [37, 257, 1000]),
+    columns: around([4, 16, 64, 256], [61, 241]),
+  },
+  16,
+);
+const free = async () => {};
+
+gpuTest("peaks: the largest size in each column, to the bit", async (gpu) => {
+  for (const { rows, columns } of SHAPES) {
+    const values = sample("normal", rows * columns, rows);
+    using matrix = gpu.upload("matrix", rows, columns, values);
+    using peak = new Guarded(gpu, "peak", 1, columns);
+    const groups = [Math.ceil(padded(columns) / 4 / 64)] as const;
+    const buffers = { matrix, peak: peak.matrix };
+    peaks(gpu, { dims: { rows, columns }, buffers, groups, flops: 1 });
+    const right = Float64Array.from({ length: columns }, (_, s) => {
+      let largest = 0;
+      for (let k = 0; k < rows; k++) largest = Math.max(largest, Math.abs(values[k * columns + s]));
+      return largest;
+    });
+    // A vector's padding rows are never read: only row 0 is written.
+    assertWithin(await peak.read((row) => row === 0), right, 0, `${rows} × ${columns}`);
+  }
+});
+
+gpuTest(
+  "slice: leading bits on one grid a column, and exactly the rest; products of the first are exact",
+  async (gpu) => {
+    for (const [index, { rows, columns }] of SHAPES.entries())
+      for (const kind of KINDS) {
+        const scale = 2 ** [0, -40, 55, -119][index % 4];
+        // Columns of very different sizes, the sixth of zeros.
+        const values = sample(kind, rows * columns, index).map((value, at) =>
+          at % columns === 5 ? 0 : value * scale * 2 ** -((at % columns) % 7),
+        );
+        const half = padded(rows);
+        const bits = sliceBits(rows);
+        using matrix = gpu.upload("matrix", rows, columns, values);
+        using peak = gpu.matrix("peak", 1, columns);
+        using left = new Guarded(gpu, "left", 2 * half, columns);
+        using right = new Guarded(gpu, "right", 2 * half, columns);
+        const across = Math.ceil(padded(columns) / 4 / 64);
+        peaks(gpu, {
+          dims: { rows, columns },
+          buffers: { matrix, peak },
+          groups: [across],
+          flops: 1,
+        });
+        slice(gpu, {
+          dims: { rows, columns, double: 2 * half, half, bits },
+          buffers: { matrix, peak, left: left.matrix, right: right.matrix },
+          groups: [across, half],
+          flops: 1,
+        });
+        const [l, r] = [await left.read(), await right.read()];
+        const label = `${kind} ${rows} × ${columns}`;
+        const sizes = new Float64Array(columns);
+        values.forEach((value, at) => {
+          sizes[at % columns] = Math.max(sizes[at % columns], Math.abs(value));
+        });
+        for (let k = 0; k < half; k++)
+          for (let s = 0; s < columns; s++) {
+            const at = k * columns + s;
+            const [top, rest] = [l[at], l[half * columns + at]];
+            const value = k < rows ? values[at] : 0;
+            const q = 2 ** (Math.floor(Math.log2(sizes[s] || 1)) + 1 - bits);
+            if (top + rest !== value || r[at] !== rest || r[half * columns + at] !== value)
+              throw new Error(`${label}: [${k}, ${s}] is ${top} + ${rest}, but must be ${value}`);
+            if (q >= 2 ** -126)
+              expect(Number.isInteger(top / q) && Math.abs(top / q) <= 2 ** bits).toBe(true);
+            expect(Math.abs(rest)).toBeLessThanOrEqual(q >= 2 ** -126 ? 0.5 * q : Math.abs(value));
+          }
+        if (index % 4 > 1) continue;
+        using product = new Guarded(gpu, "product", columns, columns);
+        const view = left.matrix.view(half);
+        await storeProduct(
+          gpu,
+          { buffers: { left: view, right: view, out: product.matrix } },
+          free,
+        );
+        const exact = new Float64Array(columns * columns);
+        for (let k = 0; k < rows; k++)
+          for (let i = 0; i < columns; i++)
+            for (let j = 0; j < columns; j++)
+              exact[i * columns + j] += l[k * columns + i] * l[k * columns + j];
+        assertWithin(await product.read(), exact, 0, label);
+      }
+  },
+);
+
+gpuTest(
+  "the two products of slices together are the product, to the bits of a slice",
+  async (gpu) => {
+    const [rows, columns] = [300, 20];
+    const values = sample("uniform", rows * columns, 3);
+    const half = padded(rows);
+    const bits = sliceBits(rows);
+    using matrix = gpu.upload("matrix", rows, columns, values);
+    using peak = gpu.matrix("peak", 1, columns);
+    using left = gpu.matrix("left", 2 * half, columns);
+    using right = gpu.matrix("right", 2 * half, columns);
+    peaks(gpu, { dims: { rows, columns }, buffers: { matrix, peak }, groups: [1], flops: 1 });
+    slice(gpu, {
+      dims: { rows, columns, double: 2 * half, half, bits },
+      buffers: { matrix, peak, left, right },
+      groups: [1, half],
+      flops: 1,
+    });
+    using top = gpu.matrix("top", columns, columns);
+    using rest = gpu.matrix("rest", columns, columns);
+    const view = left.view(half);
+    await storeProduct(gpu, { buffers: { left: view, right: view, out: top } }, free);
+    await storeProduct(gpu, { buffers: { left, right, out: rest } }, free);
+    const low = await gpu.read(rest);
+    const found = Float64Array.from(await gpu.read(top), (value, at) => value + low[at]);
+    const exact = new Float64Array(columns * columns);
+    const size = new Float64Array(columns * columns);
+    for (let k = 0; k < rows; k++)
+      for (let i = 0; i < columns; i++)
+        for (let j = 0; j < columns; j++) {
+          const [x, y] = [values[k * columns + i], values[k * columns + j]];
+          exact[i * columns + j] += x * y;
+          // |t r| + |r x| with |r| ≤ 2^−bits, as the peaks are below 1.
+          size[i * columns + j] += 2 ** -bits * (Math.abs(x) + 2 ** -bits + Math.abs(y));
+        }
+    const terms = 2 * half;
+    const chain = 1 + 64 + Math.ceil(terms / 64) + Math.ceil(terms / 1024);
+    const bound = size.map((each) => gamma(chain, UW) * each);
+    assertWithin(found, exact, bound, "both");
+  },
+);
