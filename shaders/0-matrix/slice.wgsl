@@ -9,7 +9,8 @@
 // out   left    f32 [double, columns]   double = 2 · half; from row `half` on the second part, zeros between the two
 //       right   f32 [double, columns]
 // grid  [⌈padded(columns) / 4 / 64⌉, half]; one lane a row of each part of both, four columns
-// error exact: t has `bits` bits, the rest is what is left; where q would be subnormal, t is 0
+// error exact: t has `bits` bits, the rest is what is left; where q would be subnormal, t is 0; a rest below 2⁻¹²⁶ may
+//       be taken for 0
 // cost  20 bytes a value
 struct Dims {
   rows: u32,
