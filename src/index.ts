@@ -36,6 +36,12 @@ export {
   type Spectrum,
   type SpectrumOptions,
 } from "./stages/5-spectrum.ts";
+export {
+  operatorDensity,
+  spectralDensity,
+  type Density,
+  type DensityOptions,
+} from "./stages/5-density.ts";
 export { boundedSpectrum, SOLVED_ORDER, type BoundedMatrix } from "./stages/5-bounded.ts";
 export { ntk, tangentKernel, type Ntk, type NtkOptions } from "./ntk.ts";
 export { fillJacobian } from "./stages/2-jacobian.ts";

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { GpuError, InputError, NonFiniteError, PRECISIONS } from "../index.ts";
 import { adaptersCommand } from "./adapters.ts";
 import { benchCommand, type BenchCommandOptions } from "./bench.ts";
+import { densityCommand } from "./density.ts";
 import { forwardCommand } from "./forward.ts";
 import { gramCommand } from "./gram.ts";
 import { jacobianCommand } from "./jacobian.ts";
@@ -89,6 +90,24 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
       ),
     ),
   );
+  withGram(
+    withModel(
+      onDevice(
+        command(
+          "density",
+          "spectral density of the tangent kernel, by random vectors",
+          densityCommand as Action,
+        ),
+        "--out <file>",
+        "write λ, density and its standard error as .npy, f64 [points, 3]",
+      ),
+    ),
+  )
+    .option("--gram <file>", "the matrix itself, in place of network and inputs")
+    .option("--probes <count>", "random vectors; default 16")
+    .option("--steps <count>", "Lanczos steps a vector; default 64")
+    .option("--points <count>", "points of the grid; default 401")
+    .option("--axis <how>", "auto, linear or log; default auto");
   ntk
     .command("bench")
     .description("what the machine can do, and what share of it the shaders reach")

@@ -78,12 +78,7 @@ export async function spectrumCommand(
     let model: Model | null = null;
     let about: Record<string, unknown>;
     if (options.gram !== undefined) {
-      for (const key of MODEL_OPTIONS)
-        if (options[key] !== undefined)
-          throw new InputError(
-            `--gram and --${key} are both given, but the matrix of a file has no network. Leave one out.`,
-          );
-      const { values, n } = symmetricMatrix(await readTable(options.gram, nodeFiles), options.gram);
+      const { values, n } = await matrixOfFile(options.gram, options);
       checkCounts(which, n);
       const { precision, ...ends } = { ...session.job, ...which };
       gpu = await session.gpu();
@@ -196,6 +191,19 @@ export function checkCounts({ top, bottom }: { top?: number; bottom?: number }, 
       throw new InputError(
         `--${name} is ${value}, but H is ${n} × ${n}. Ask for 1 to ${n} eigenvalues.`,
       );
+}
+
+/** The matrix of `--gram`, in f64. @throws InputError where options say how to compute another */
+export async function matrixOfFile(
+  file: string,
+  options: SpectrumCommandOptions,
+): Promise<{ values: Float64Array; n: number }> {
+  for (const key of MODEL_OPTIONS)
+    if (options[key] !== undefined)
+      throw new InputError(
+        `--gram and --${key} are both given, but the matrix of a file has no network. Leave one out.`,
+      );
+  return symmetricMatrix(await readTable(file, nodeFiles), file);
 }
 
 /** A file's matrix in f64: square or [n, n, O, O], and symmetric. */

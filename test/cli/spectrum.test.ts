@@ -217,6 +217,30 @@ describe("spectrum", () => {
   });
 });
 
+describe("density", () => {
+  deviceTest("of a network's H and of a file's: grid, density, moments with errors", async () => {
+    const [net, file] = await Promise.all([
+      folder.json(`density ${c2.args} --probes 8 --out d.npy`),
+      folder.json("density --gram f8.npy --axis linear --steps 10 --points 101"),
+    ]);
+    const exact = descending("c2_tanh_d2");
+    expect(net).toMatchObject({ n: 24, outputs: 1, method: "layerwise", probes: 8, steps: 24 });
+    const mean = exact.reduce((sum, value) => sum + value, 0) / exact.length;
+    assertWithin([net.moments[0]], [mean], 6 * net.momentErrors[0] + 1e-5 * mean, "mean");
+    const { shape, data } = folder.npy("d.npy");
+    expect([shape, data.constructor]).toEqual([[401, 3], Float64Array]);
+    expect(Array.from({ length: 401 }, (_, k) => data[3 * k])).toEqual(net.grid);
+    expect(Array.from({ length: 401 }, (_, k) => data[3 * k + 1])).toEqual(net.density);
+    expect(file).toMatchObject({ n: N, axis: "linear", probes: 16, steps: 10 });
+    const step = file.grid[1] - file.grid[0];
+    const mass = file.density.reduce((sum: number, value: number) => sum + value * step, 0);
+    assertWithin([mass], [1], 1e-3, "mass");
+    const tooMany = await folder.ntk("density --gram f8.npy --steps 11 --json");
+    expect([tooMany.status, tooMany.stdout]).toEqual([2, ""]);
+    expect(tooMany.last).toMatch(/--steps is 11/);
+  });
+});
+
 describe("report", () => {
   deviceTest("writes matrix, numbers and pictures into a new folder and lists them", async () => {
     folder.network("net.json", {
