@@ -36,6 +36,7 @@ export {
   type Spectrum,
   type SpectrumOptions,
 } from "./stages/5-spectrum.ts";
+export { diagnose, inWords, type Finding } from "./stages/5-diagnosis.ts";
 export {
   operatorDensity,
   spectralDensity,

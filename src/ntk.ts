@@ -12,6 +12,7 @@ import { gram } from "./stages/3-gram.ts";
 import { measuredErrors } from "./stages/3-measured.ts";
 import { gramPair } from "./stages/3-pair.ts";
 import { GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-plan.ts";
+import { diagnose, type Finding } from "./stages/5-diagnosis.ts";
 import {
   CONFIDENCE,
   PRECISIONS,
@@ -29,6 +30,8 @@ export interface Ntk {
   readonly spectrum: Spectrum;
   /** ReLU units whose side of the kink had to be decided in f64. */
   readonly kinks: Kinks;
+  /** Where λ_min is not told from 0: why, as far as samples, network and precision show it; else empty. */
+  readonly diagnosis: readonly Finding[];
 }
 
 /** Which kernel and which of its eigenvalues, and how much is done for their intervals. */
@@ -79,16 +82,35 @@ export async function ntk(
   const own = ownCopy(values);
   const samples = ownValues("ntk", "inputs", inputs);
   const how = { signal, onProgress, method, outputs, panels };
-  if (precision === "verified") return verified(gpu, net, own, samples, how, which);
-  if (precision === "compensated") return compensated(gpu, net, own, samples, how, which);
-  const { h, kinks } = await kernelOf(gpu, net, own, samples, null, how);
+  const compute = { fast, compensated, verified }[precision];
+  const found = await compute(gpu, net, own, samples, how, which);
+  const order = Math.sqrt(found.gram.length);
   try {
-    const onHost = await gpu.read(h, options);
-    const trace = outputs === "trace";
+    const diagnosis = await diagnose(gpu, net, own, samples, found.spectrum, order, how);
+    return { ...found, diagnosis };
+  } catch (error) {
+    found.spectrum.vectors?.destroy();
+    throw error;
+  }
+}
+
+/** All in f32 on the device. */
+async function fast(
+  gpu: Gpu,
+  net: Network,
+  values: readonly LayerWeights[],
+  inputs: Values,
+  how: GramOptions,
+  which: EigenvalueChoice,
+): Promise<Omit<Ntk, "diagnosis">> {
+  const { h, kinks } = await kernelOf(gpu, net, values, inputs, null, how);
+  try {
+    const onHost = await gpu.read(h, how);
+    const trace = how.outputs === "trace";
     const matrixError =
       kinks.undecided > 0
         ? Infinity
-        : await gramError(gpu, net, own, samples, onHost, trace, options);
+        : await gramError(gpu, net, values, inputs, onHost, trace, how);
     const found = await spectrum(gpu, h, { ...which, values: onHost, matrixError });
     return { gram: onHost, spectrum: found, kinks };
   } finally {
@@ -104,7 +126,7 @@ async function verified(
   inputs: Values,
   how: GramOptions,
   which: EigenvalueChoice,
-): Promise<Ntk> {
+): Promise<Omit<Ntk, "diagnosis">> {
   planGram(gpu, net, sampleCount("ntk", net, inputs), 0, how);
   checkWeights(net, values);
   const kernel = await exactKernel(gpu, net, values, inputs, how.outputs === "trace", how);
@@ -121,7 +143,7 @@ async function compensated(
   inputs: Values,
   how: GramOptions,
   which: EigenvalueChoice,
-): Promise<Ntk> {
+): Promise<Omit<Ntk, "diagnosis">> {
   const n = sampleCount("ntk", net, inputs);
   const trace = how.outputs === "trace";
   const plan = planGram(gpu, net, n, 0, how);

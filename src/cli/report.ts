@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { InputError, ntk, planGram, tuned, type Spectrum } from "../index.ts";
+import { InputError, inWords, ntk, planGram, tuned, type Spectrum } from "../index.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
 import { gramChoice, outputsLast } from "./gram.ts";
 import { planLines } from "./plan.ts";
@@ -47,7 +47,11 @@ export async function reportCommand(
     const tuning = await tuned(gpu);
     const plan = planGram(gpu, net, inputs.n, 0, choice);
     session.say(planLines(model, plan, tuning).join("\n"));
-    const { gram: h, spectrum } = await ntk(gpu, net, weights, inputs.values, {
+    const {
+      gram: h,
+      spectrum,
+      diagnosis,
+    } = await ntk(gpu, net, weights, inputs.values, {
       ...session.job,
       ...choice,
       ...which,
@@ -68,6 +72,7 @@ export async function reportCommand(
       parameters: net.parameters,
       method: plan.method,
       ...spectrumJson(spectrum),
+      diagnosis,
       ...session.summary(),
     };
     const data: ReportData = {
@@ -120,6 +125,7 @@ export async function reportCommand(
         ["parameters", count(net.parameters)],
       ]),
       ...spectrumLines(spectrum),
+      ...diagnosis.map(inWords),
       ...aligned(
         Object.entries(json.stages).map(([stage, seconds]): [string, string] => [
           `time of ${stage}`,

@@ -1,12 +1,14 @@
 import {
   boundedSpectrum,
   InputError,
+  inWords,
   ntk,
   planGram,
   PRECISIONS,
   SOLVED_ORDER,
   spectrum,
   tuned,
+  type Finding,
   type Gpu,
   type Precision,
   type Spectrum,
@@ -77,6 +79,7 @@ export async function spectrumCommand(
     let gpu: Gpu;
     let model: Model | null = null;
     let about: Record<string, unknown>;
+    let diagnosis: readonly Finding[] = [];
     if (options.gram !== undefined) {
       const { values, n } = await matrixOfFile(options.gram, options);
       checkCounts(which, n);
@@ -99,7 +102,7 @@ export async function spectrumCommand(
       const plan = planGram(gpu, net, inputs.n, 0, choice);
       const verified = which.precision === "verified";
       if (!verified) session.say(planLines(model, plan, tuning).join("\n"));
-      ({ spectrum: result } = await ntk(gpu, net, weights, inputs.values, {
+      ({ spectrum: result, diagnosis } = await ntk(gpu, net, weights, inputs.values, {
         ...session.job,
         ...choice,
         ...which,
@@ -121,8 +124,9 @@ export async function spectrumCommand(
     if (options.out)
       await writeAtomic(options.out, [writeNpy([result.eigenvalues.length], result.eigenvalues)]);
     const { explain } = options;
-    session.finish({ ...about, ...spectrumJson(result, explain) }, () => [
+    session.finish({ ...about, ...spectrumJson(result, explain), diagnosis }, () => [
       ...spectrumLines(result),
+      ...diagnosis.map(inWords),
       ...(explain ? explained(result) : []),
       ...(options.out ? [`eigenvalues → ${options.out}`] : []),
     ]);
