@@ -29,6 +29,7 @@ export { exactKernel, gramError, type ExactKernel } from "./stages/3-exact.ts";
 export { gramPair, type PairMatrix } from "./stages/3-pair.ts";
 export { lanczos, ritzVectors, type Lanczos, type LanczosOptions } from "./stages/4-lanczos.ts";
 export {
+  effectiveDimension,
   PRECISIONS,
   spectrum,
   type EigenvalueChoice,
@@ -36,6 +37,14 @@ export {
   type Spectrum,
   type SpectrumOptions,
 } from "./stages/5-spectrum.ts";
+export {
+  cholesky,
+  type Cholesky,
+  type HostMatrix,
+  type Indefinite,
+  type Solution,
+} from "./stages/4-cholesky.ts";
+export { greatestEigenvalue, leastEigenvalue } from "./stages/5-extremes.ts";
 export { diagnose, inWords, type Finding } from "./stages/5-diagnosis.ts";
 export {
   operatorDensity,
@@ -43,6 +52,6 @@ export {
   type Density,
   type DensityOptions,
 } from "./stages/5-density.ts";
-export { boundedSpectrum, SOLVED_ORDER, type BoundedMatrix } from "./stages/5-bounded.ts";
+export { boundedSpectrum, isSolved, type BoundedMatrix } from "./stages/5-bounded.ts";
 export { ntk, tangentKernel, type Ntk, type NtkOptions } from "./ntk.ts";
 export { fillJacobian } from "./stages/2-jacobian.ts";

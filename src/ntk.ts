@@ -21,7 +21,7 @@ import {
   type Precision,
   type Spectrum,
 } from "./stages/5-spectrum.ts";
-import { boundedSpectrum, SOLVED_ORDER } from "./stages/5-bounded.ts";
+import { boundedSpectrum, isSolved } from "./stages/5-bounded.ts";
 
 /** A network's tangent kernel on a set of samples, and its spectrum. */
 export interface Ntk {
@@ -163,14 +163,13 @@ async function compensated(
       ...([gpu, net, values, inputs, acts, signals, gram, trace, how] as const),
     );
     const errors = kinks.undecided > 0 ? { matrixError: Infinity } : measured;
-    const found =
-      plan.rows <= SOLVED_ORDER
-        ? await boundedSpectrum(
-            gpu,
-            { gram, order: plan.rows, ...errors, confidence: CONFIDENCE },
-            which,
-          )
-        : await spectrum(gpu, pair.high, { ...which, values: gram, ...errors });
+    const found = isSolved(plan.rows, which)
+      ? await boundedSpectrum(
+          gpu,
+          { gram, order: plan.rows, ...errors, confidence: CONFIDENCE },
+          which,
+        )
+      : await spectrum(gpu, pair.high, { ...which, values: gram, ...errors });
     return { gram, spectrum: { ...found, precision: "compensated" }, kinks };
   } finally {
     signals.forEach((part) => part.destroy());

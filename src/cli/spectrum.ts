@@ -2,10 +2,10 @@ import {
   boundedSpectrum,
   InputError,
   inWords,
+  isSolved,
   ntk,
   planGram,
   PRECISIONS,
-  SOLVED_ORDER,
   spectrum,
   tuned,
   type Finding,
@@ -85,7 +85,7 @@ export async function spectrumCommand(
       checkCounts(which, n);
       const { precision, ...ends } = { ...session.job, ...which };
       gpu = await session.gpu();
-      if (precision === "verified" || (precision === "compensated" && n <= SOLVED_ORDER)) {
+      if (precision === "verified" || (precision === "compensated" && isSolved(n, which))) {
         const found = await boundedSpectrum(gpu, { gram: values, order: n }, ends);
         result = { ...found, precision };
       } else {

@@ -20,6 +20,7 @@ export const chain64 = (depth: number): number =>
  * @param left [?, depth] row-major, of which rows `from` up to but without `to` count
  * @param right [columns, depth] row-major
  * @param out [?, columns] row-major; of `lower`, only entries with j ≤ i are of use
+ * @param stride values from one row of `left` and `right` to the next
  *
  * **Error** γ_k · Σ |left| |right| with k = chain64(depth). **Cost** 2 · depth flops an entry, about 2 GFLOP/s.
  */
@@ -32,19 +33,20 @@ export function rowProducts(
   depth: number,
   out: Float64Array,
   lower = false,
+  stride = depth,
 ): void {
   for (let i = from; i < to; i += 2) {
-    const a0 = i * depth;
+    const a0 = i * stride;
     // Past an edge the last row stands in, and its entry is computed twice.
     const second = Math.min(i + 1, to - 1);
-    const a1 = second * depth;
+    const a1 = second * stride;
     const end = lower ? Math.min(columns, second + 1) : columns;
     for (let j = 0; j < end; j += 4) {
       const [j1, j2, j3] = [1, 2, 3].map((k) => Math.min(j + k, columns - 1));
-      const b0 = j * depth;
-      const b1 = j1 * depth;
-      const b2 = j2 * depth;
-      const b3 = j3 * depth;
+      const b0 = j * stride;
+      const b1 = j1 * stride;
+      const b2 = j2 * stride;
+      const b3 = j3 * stride;
       let s00 = 0;
       let s01 = 0;
       let s02 = 0;

@@ -3,8 +3,8 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Matrix } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
-import { norm64 } from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
+import { hostLanczos } from "./4-krylov.ts";
 import { lanczos } from "./4-lanczos.ts";
 import { implicitQl, type Tridiagonal } from "./4-tridiagonal.ts";
 import { figuresOf } from "./5-spectrum.ts";
@@ -122,44 +122,17 @@ export async function operatorDensity(
   const { probes, steps, seed } = checked("operatorDensity", options, n);
   const found: Quadrature[] = [];
   for (let probe = 0; probe < probes; probe++) {
-    const basis: Float64Array[] = [normals64((seed + probe) % 2 ** 32, n)];
-    const diagonal: number[] = [];
-    const beside: number[] = [];
-    let length = norm64(basis[0]);
-    let largest = 0;
-    for (let step = 0; step < steps && length > 2 ** -20 * largest; step++) {
+    let step = 0;
+    const follow = async (vector: Float64Array): Promise<Float64Array> => {
       options.signal?.throwIfAborted();
-      options.onProgress?.({ stage: "density", share: (probe + step / steps) / probes });
-      const q = basis[step].map((value) => value / length);
-      basis[step] = q;
-      const next = Float64Array.from(await times(Float32Array.from(q)));
-      diagonal.push(inner(q, next));
-      // Orthogonal to all before, twice.
-      for (let round = 0; round < 2; round++)
-        for (const other of basis) {
-          const along = inner(other, next);
-          for (let i = 0; i < n; i++) next[i] -= along * other[i];
-        }
-      length = norm64(next);
-      largest = Math.max(largest, Math.abs(diagonal[step]), length);
-      beside.push(length);
-      basis.push(next);
-    }
-    found.push(
-      quadrature({
-        diagonal: Float64Array.from(diagonal),
-        beside: Float64Array.from(beside.slice(0, -1)),
-      }),
-    );
+      options.onProgress?.({ stage: "density", share: (probe + step++ / steps) / probes });
+      return Float64Array.from(await times(Float32Array.from(vector)));
+    };
+    const start = normals64((seed + probe) % 2 ** 32, n);
+    found.push(quadrature((await hostLanczos(follow, start, steps)).tridiagonal));
   }
   return densityOf(found, steps, options);
 }
-
-const inner = (x: Float64Array, y: Float64Array): number => {
-  let sum = 0;
-  for (let i = 0; i < x.length; i++) sum += x[i] * y[i];
-  return sum;
-};
 
 function checked(caller: string, options: DensityOptions, n: number) {
   checkOptions(caller, options, [

@@ -194,6 +194,30 @@ export function figuresOf(
   return { trace, size, effectiveRank: squares > 0 ? (trace / size) ** 2 / squares : 0 };
 }
 
+/**
+ * The effective dimension of a positive semidefinite matrix at a ridge μ: Σ λ / (λ + μ).
+ *
+ * @param spectrum all its eigenvalues, with half widths
+ * @param ridge μ, above 0
+ * @returns the sum and a half width around it, as the intervals of the eigenvalues give it
+ */
+export function effectiveDimension(
+  { eigenvalues, errorBounds }: Pick<Spectrum, "eigenvalues" | "errorBounds">,
+  ridge: number,
+): { value: number; bound: number } {
+  if (!(ridge > 0))
+    throw new InputError(`effectiveDimension: ridge is ${ridge}, but must be above 0. Correct it.`);
+  const share = (lambda: number) => Math.max(lambda, 0) / (Math.max(lambda, 0) + ridge);
+  let value = 0;
+  let bound = 0;
+  eigenvalues.forEach((lambda, i) => {
+    value += share(lambda);
+    const reach = errorBounds[i];
+    bound += Math.max(share(lambda + reach) - share(lambda), share(lambda) - share(lambda - reach));
+  });
+  return { value, bound: bound + 4 * eigenvalues.length * U64 * value };
+}
+
 /** What is known of how far a computed matrix is from the one that is meant; each default 0. */
 export interface MatrixErrors {
   /** ‖δJ‖ where the matrix is meant as a Gram matrix J Jᵀ, but stands for (J + δJ)(J + δJ)ᵀ. */
