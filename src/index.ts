@@ -45,7 +45,8 @@ export {
   type Solution,
 } from "./stages/4-cholesky.ts";
 export { greatestEigenvalue, leastEigenvalue } from "./stages/5-extremes.ts";
-export { diagnose, inWords, type Finding } from "./stages/5-diagnosis.ts";
+export { diagnose, type Finding } from "./stages/5-diagnosis.ts";
+export { kernelSpectrum } from "./stages/5-operator.ts";
 export {
   operatorDensity,
   spectralDensity,

@@ -21,7 +21,7 @@ import {
   type Precision,
   type Spectrum,
 } from "./stages/5-spectrum.ts";
-import { boundedSpectrum, isSolved } from "./stages/5-bounded.ts";
+import { boundedSpectrum, checkSolvable, isSolved } from "./stages/5-bounded.ts";
 
 /** A network's tangent kernel on a set of samples, and its spectrum. */
 export interface Ntk {
@@ -127,7 +127,7 @@ async function verified(
   how: GramOptions,
   which: EigenvalueChoice,
 ): Promise<Omit<Ntk, "diagnosis">> {
-  planGram(gpu, net, sampleCount("ntk", net, inputs), 0, how);
+  checkSolvable(planGram(gpu, net, sampleCount("ntk", net, inputs), 0, how).rows);
   checkWeights(net, values);
   const kernel = await exactKernel(gpu, net, values, inputs, how.outputs === "trace", how);
   const found = await boundedSpectrum(gpu, kernel, which);

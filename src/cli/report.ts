@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { InputError, inWords, ntk, planGram, tuned, type Spectrum } from "../index.ts";
+import { InputError, ntk, planGram, tuned, type Spectrum } from "../index.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
+import { inWords } from "./findings.ts";
 import { gramChoice, outputsLast } from "./gram.ts";
 import { planLines } from "./plan.ts";
 import { orderByClass } from "./pictures/classes.ts";

@@ -1,8 +1,8 @@
 import {
   boundedSpectrum,
   InputError,
-  inWords,
   isSolved,
+  kernelSpectrum,
   ntk,
   planGram,
   PRECISIONS,
@@ -13,8 +13,10 @@ import {
   type Precision,
   type Spectrum,
 } from "../index.ts";
+import { matrixBytes } from "../gpu/matrix.ts";
 import { flatten, roundToF32, type Table } from "../formats/table.ts";
 import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";
+import { inWords } from "./findings.ts";
 import { gramChoice, type GramCommandOptions } from "./gram.ts";
 import { planLines } from "./plan.ts";
 import { figures, withBound } from "./pictures/numbers.ts";
@@ -97,22 +99,29 @@ export async function spectrumCommand(
       model = await session.model(options);
       const { net, weights, inputs } = model;
       checkCounts(which, inputs.n * (choice.outputs === "full" ? net.outputs : 1));
+      const order = inputs.n * (choice.outputs === "full" ? net.outputs : 1);
       gpu = await session.gpu();
-      const tuning = await tuned(gpu);
-      const plan = planGram(gpu, net, inputs.n, 0, choice);
-      const verified = which.precision === "verified";
-      if (!verified) session.say(planLines(model, plan, tuning).join("\n"));
-      ({ spectrum: result, diagnosis } = await ntk(gpu, net, weights, inputs.values, {
-        ...session.job,
-        ...choice,
-        ...which,
-      }));
-      about = {
-        n: inputs.n,
-        outputs: net.outputs,
-        parameters: net.parameters,
-        method: verified ? "layerwise" : plan.method,
-      };
+      const fits = matrixBytes(order, order) <= gpu.limits.maxStorageBufferBindingSize;
+      let method: string;
+      if (fits || which.precision === "verified" || choice.outputs === "trace") {
+        const tuning = await tuned(gpu);
+        const plan = planGram(gpu, net, inputs.n, 0, choice);
+        const verified = which.precision === "verified";
+        if (!verified) session.say(planLines(model, plan, tuning).join("\n"));
+        method = verified ? "layerwise" : plan.method;
+        ({ spectrum: result, diagnosis } = await ntk(gpu, net, weights, inputs.values, {
+          ...session.job,
+          ...choice,
+          ...which,
+        }));
+      } else {
+        session.say(`H [${order}, ${order}] does not fit the device: by products with J and Jᵀ`);
+        method = "products";
+        const { precision: _, vectors, ...ends } = which;
+        const given = { ...session.job, ...ends, ...(vectors > 0 ? { vectors } : {}) };
+        ({ spectrum: result } = await kernelSpectrum(gpu, net, weights, inputs.values, given));
+      }
+      about = { n: inputs.n, outputs: net.outputs, parameters: net.parameters, method };
     }
     session.enter("write");
     if (options.vectors && result.vectors) {

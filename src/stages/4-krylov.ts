@@ -6,6 +6,8 @@ export interface Krylov {
   readonly tridiagonal: Tridiagonal;
   /** Unit vectors [n] orthogonal to each other, as many as T has rows. */
   readonly basis: readonly Float64Array[];
+  /** Length of what is left after the last step: A Q = Q T + rest · q eᵀ; 0 where the space is exhausted. */
+  readonly rest: number;
 }
 
 /** Σ x_i y_i. */
@@ -21,6 +23,7 @@ export function inner(x: Float64Array, y: Float64Array): number {
  *
  * @param times v [n] ↦ A v [n]; v is lent
  * @param start not 0
+ * @param enough whether what there is will do; asked after every eighth step
  *
  * **Cost** `steps` products and 8 n · steps² flops.
  */
@@ -28,10 +31,15 @@ export async function hostLanczos(
   times: (vector: Float64Array) => Promise<Float64Array>,
   start: Float64Array,
   steps: number,
+  enough: (tridiagonal: Tridiagonal, rest: number) => boolean = () => false,
 ): Promise<Krylov> {
   const basis: Float64Array[] = [];
   const diagonal: number[] = [];
   const beside: number[] = [];
+  const soFar = (): Tridiagonal => ({
+    diagonal: Float64Array.from(diagonal),
+    beside: Float64Array.from(beside.slice(0, -1)),
+  });
   let next = start;
   let length = norm64(next);
   let largest = 0;
@@ -49,12 +57,7 @@ export async function hostLanczos(
     length = norm64(next);
     largest = Math.max(largest, Math.abs(diagonal[step]), length);
     beside.push(length);
+    if (step % 8 === 7 && enough(soFar(), length)) break;
   }
-  return {
-    basis,
-    tridiagonal: {
-      diagonal: Float64Array.from(diagonal),
-      beside: Float64Array.from(beside.slice(0, -1)),
-    },
-  };
+  return { basis, tridiagonal: soFar(), rest: length > 2 ** -20 * largest ? length : 0 };
 }

@@ -31,6 +31,14 @@ const onlyExtremes = (order: number, options: EigenvalueChoice): boolean => {
 export const isSolved = (order: number, options: EigenvalueChoice): boolean =>
   order <= SOLVED_ORDER || (order <= WHOLE_ORDER && onlyExtremes(order, options));
 
+/** @throws InputError for a matrix that is too large to be solved in f64 on the CPU */
+export function checkSolvable(order: number): void {
+  if (order > WHOLE_ORDER)
+    throw new InputError(
+      `boundedSpectrum: the matrix is ${order} × ${order}, but at most ${WHOLE_ORDER} × ${WHOLE_ORDER} are solved in f64. Take fewer samples, or another precision.`,
+    );
+}
+
 /** Every eigenvalue, with what the solver may be off by, and every eigenvector. */
 async function whole(gpu: Gpu, { gram, order }: HostMatrix, job: Job) {
   const eigen = await denseEigen(gpu, gram, order, job);
@@ -76,10 +84,7 @@ export async function boundedSpectrum(
   { gram, order: n, confidence = 1, ...errors }: BoundedMatrix,
   options: EigenvalueChoice = {},
 ): Promise<Omit<Spectrum, "precision">> {
-  if (n > WHOLE_ORDER)
-    throw new InputError(
-      `boundedSpectrum: the matrix is ${n} × ${n}, but at most ${WHOLE_ORDER} × ${WHOLE_ORDER} are solved in f64. Take fewer samples, or another precision.`,
-    );
+  checkSolvable(n);
   for (let at = 0; at < n * n; at++)
     if (!Number.isFinite(gram[at]))
       throw new NonFiniteError(

@@ -364,8 +364,8 @@ describe("the device is what refuses (3)", () => {
       /gram: .*MiB, but maxStorageBufferBindingSize is .* MiB\. Take fewer samples/,
     ],
     [
-      "a kernel beyond a binding, for its spectrum",
-      "spectrum --network net.json --inputs circle:70000",
+      "a kernel beyond a binding, for its spectrum by a route that stores it",
+      "spectrum --network net.json --inputs circle:70000 --outputs trace",
       /maxStorageBufferBindingSize is .*Take fewer/,
     ],
     [

@@ -1,6 +1,7 @@
 /** Singular kernels are explained: what is named is there, and what is there is named. */
 import { describe, expect, test } from "vitest";
-import { inWords, network, ntk, weights, type Finding, type NetworkSpec } from "../../src/index.ts";
+import { inWords } from "../../src/cli/findings.ts";
+import { network, ntk, weights, type Finding, type NetworkSpec } from "../../src/index.ts";
 import { gpuTest } from "../gpu.ts";
 import { normals } from "../reference/eigen.ts";
 import { halfCircle } from "./matrices.ts";
