@@ -157,8 +157,9 @@ async function compensated(
       signals.push(await backward(gpu, net, weights, acts, how, range));
     }
     using pair = await gramPair(gpu, net, acts, signals, plan, how);
+    const gram = Float64Array.from(await gpu.read(pair.high, how));
     const low = await gpu.read(pair.low, how);
-    const gram = Float64Array.from(await gpu.read(pair.high, how), (high, at) => high + low[at]);
+    for (let at = 0; at < gram.length; at++) gram[at] += low[at];
     const measured = await measuredErrors(
       ...([gpu, net, values, inputs, acts, signals, gram, trace, how] as const),
     );

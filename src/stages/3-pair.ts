@@ -11,7 +11,7 @@ import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
-import { defineProduct, storeProduct } from "./0-product.ts";
+import { add, defineProduct, storeProduct } from "./0-product.ts";
 import { tuned } from "./0-search.ts";
 import type { Activations } from "./1-forward.ts";
 import type { Signals } from "./2-backward.ts";
@@ -35,6 +35,7 @@ export const hadamardPair = defineProduct({
     seenTop: ["read", "rowSamples", "samples"],
     seenRest: ["read", "rowSamples", "samples"],
     top: ["read", "rows", "columns"],
+    between: ["read", "rows", "columns"],
     high: ["read_write", "rows", "columns"],
     low: ["read_write", "rows", "columns"],
   },
@@ -52,12 +53,12 @@ export const peaks = defineShader({
 export const slice = defineShader({
   name: "slice",
   wgsl: [sliceWgsl, loadWgsl],
-  dims: ["rows", "columns", "double", "half", "bits"],
+  dims: ["rows", "columns", "bits"],
   buffers: {
     matrix: ["read", "rows", "columns"],
     peak: ["read", 1, "columns"],
-    left: ["read_write", "double", "columns"],
-    right: ["read_write", "double", "columns"],
+    top: ["read_write", "rows", "columns"],
+    rest: ["read_write", "rows", "columns"],
   },
   sizes: {},
 });
@@ -71,25 +72,25 @@ export interface PairMatrix {
 }
 
 /**
- * Operands whose Gram matrix is that of a matrix X [depth, n], in two parts: with X = T + R, T of few bits on one grid
- * a column,
+ * A matrix X [depth, n] in two slices, T of few bits on one grid a column, and the rest R:
  *
- *   Xᵀ X = Tᵀ T + (T; R)ᵀ (R; X)        the first without any rounding, the second smaller by 2^−bits
+ *   Xᵀ X = Tᵀ T + Tᵀ R + Rᵀ X        the first without any rounding, the others smaller by 2^−bits
  *
  * **From** the error-free transformation of Ozaki, Ogita, Oishi & Rump 2012, with one exact slice.
  */
 class Slices {
-  readonly left: Matrix;
-  readonly right: Matrix;
-  /** T alone: the first rows of `left`. */
-  readonly top: Matrix;
+  /** The three products, each by its operands. */
+  readonly top: Operands;
+  readonly between: Operands;
+  readonly last: Operands;
 
   constructor(gpu: Gpu, matrix: Matrix) {
     const { rows, columns } = matrix;
-    const half = Math.ceil(rows / ALIGN) * ALIGN;
-    this.left = gpu.matrix("slices", 2 * half, columns);
-    this.right = gpu.matrix("slices", 2 * half, columns);
-    this.top = this.left.view(half);
+    const top = gpu.matrix("leading bits", rows, columns);
+    const rest = gpu.matrix("other bits", rows, columns);
+    this.top = { left: top, right: top };
+    this.between = { left: top, right: rest };
+    this.last = { left: rest, right: matrix };
     using peak = gpu.matrix("peaks", 1, columns);
     const across = Math.ceil(pitch(columns) / 4 / 64);
     peaks(gpu, {
@@ -99,17 +100,22 @@ class Slices {
       flops: rows * columns,
     });
     slice(gpu, {
-      dims: { rows, columns, double: 2 * half, half, bits: sliceBits(rows) },
-      buffers: { matrix, peak, left: this.left, right: this.right },
-      groups: [across, half],
+      dims: { rows, columns, bits: sliceBits(rows) },
+      buffers: { matrix, peak, top, rest },
+      groups: [across, Math.ceil(rows / ALIGN) * ALIGN],
       flops: 4 * rows * columns,
     });
   }
 
   [dispose](): void {
-    this.left.destroy();
-    this.right.destroy();
+    this.between.left.destroy();
+    this.between.right.destroy();
   }
+}
+
+interface Operands {
+  readonly left: Matrix;
+  readonly right: Matrix;
 }
 
 /** Bits of T for which f32 holds every sum of `depth` products of two of them: 2 · bits + log₂ depth ≤ 24. */
@@ -181,24 +187,23 @@ async function addLayers(
   using seenTop = gpu.matrix("activations' gram", n, n);
   using seenRest = gpu.matrix("activations' gram, rest", n, n);
   using top = gpu.matrix("signals' gram", high.rows, high.columns);
+  using between = gpu.matrix("signals' gram, rest", high.rows, high.columns);
   const triangle = true;
   for (const { index, scale, shift } of net.layers) {
     {
       using seen = new Slices(gpu, acts.a[index]);
-      const exact = { left: seen.top, right: seen.top, out: seenTop };
-      await storeProduct(gpu, { buffers: exact, triangle }, meter);
-      const rest = { left: seen.left, right: seen.right, out: seenRest };
-      await storeProduct(gpu, { buffers: rest, triangle }, meter);
+      await storeProduct(gpu, { buffers: { ...seen.top, out: seenTop }, triangle }, meter);
+      await storeProduct(gpu, { buffers: { ...seen.between, out: seenRest }, triangle }, meter);
+      await add(gpu, { buffers: { ...seen.last, out: seenRest }, triangle }, meter);
     }
     for (const { g, outputs } of signals) {
       using sliced = new Slices(gpu, g[index]);
-      const exact = { left: sliced.top, right: sliced.top, out: top };
-      await storeProduct(gpu, { buffers: exact, triangle }, meter);
-      const { left, right } = sliced;
+      await storeProduct(gpu, { buffers: { ...sliced.top, out: top }, triangle }, meter);
+      await storeProduct(gpu, { buffers: { ...sliced.between, out: between }, triangle }, meter);
       await hadamardPair(
         gpu,
         {
-          buffers: { left, right, seenTop, seenRest, top, high, low },
+          buffers: { ...sliced.last, seenTop, seenRest, top, between, high, low },
           outputs,
           scale: (scale * scale) / signals.length,
           shift: (shift * shift) / signals.length,
@@ -225,10 +230,8 @@ async function addPanels(
     for (const part of signals) {
       await fillJacobian(gpu, net, acts, part, first, rows, meter);
       using sliced = new Slices(gpu, rows);
-      const exact = { left: sliced.top, right: sliced.top, high, low };
-      await addPair(gpu, { buffers: exact, scale, triangle }, meter);
-      const rest = { left: sliced.left, right: sliced.right, high, low };
-      await addPair(gpu, { buffers: rest, scale, triangle }, meter);
+      for (const operands of [sliced.top, sliced.between, sliced.last])
+        await addPair(gpu, { buffers: { ...operands, high, low }, scale, triangle }, meter);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** Slices: the leading bits of a matrix, and products of them that no rounding touches. */
 import { expect } from "vitest";
-import { storeProduct } from "../../src/stages/0-product.ts";
+import { add, storeProduct } from "../../src/stages/0-product.ts";
 import { peaks, slice, sliceBits } from "../../src/stages/3-pair.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin, gamma, OMEGA, UW } from "../reference/compare.ts";
@@ -45,12 +45,11 @@ gpuTest(
         const values = sample(kind, rows * columns, index).map((value, at) =>
           at % columns === 5 ? 0 : value * scale * 2 ** -((at % columns) % 7),
         );
-        const half = padded(rows);
         const bits = sliceBits(rows);
         using matrix = gpu.upload("matrix", rows, columns, values);
         using peak = gpu.matrix("peak", 1, columns);
-        using left = new Guarded(gpu, "left", 2 * half, columns);
-        using right = new Guarded(gpu, "right", 2 * half, columns);
+        using top = new Guarded(gpu, "top", rows, columns);
+        using rest = new Guarded(gpu, "rest", rows, columns);
         const across = Math.ceil(padded(columns) / 4 / 64);
         peaks(gpu, {
           dims: { rows, columns },
@@ -59,73 +58,68 @@ gpuTest(
           flops: 1,
         });
         slice(gpu, {
-          dims: { rows, columns, double: 2 * half, half, bits },
-          buffers: { matrix, peak, left: left.matrix, right: right.matrix },
-          groups: [across, half],
+          dims: { rows, columns, bits },
+          buffers: { matrix, peak, top: top.matrix, rest: rest.matrix },
+          groups: [across, padded(rows)],
           flops: 1,
         });
-        const [l, r] = [await left.read(), await right.read()];
+        const [t, r] = [await top.read(), await rest.read()];
         const label = `${kind} ${rows} × ${columns}`;
         const sizes = new Float64Array(columns);
         values.forEach((value, at) => {
           sizes[at % columns] = Math.max(sizes[at % columns], Math.abs(value));
         });
-        for (let k = 0; k < half; k++)
+        for (let k = 0; k < rows; k++)
           for (let s = 0; s < columns; s++) {
             const at = k * columns + s;
-            const [top, rest] = [l[at], l[half * columns + at]];
-            const value = k < rows ? values[at] : 0;
+            const value = values[at];
             const q = 2 ** (Math.floor(Math.log2(sizes[s] || 1)) + 1 - bits);
-            const lost = Math.abs(top + rest - value) > (scale < 2 ** -100 ? OMEGA : 0);
-            if (lost || r[at] !== rest || r[half * columns + at] !== value)
-              throw new Error(`${label}: [${k}, ${s}] is ${top} + ${rest}, but must be ${value}`);
+            if (Math.abs(t[at] + r[at] - value) > (scale < 2 ** -100 ? OMEGA : 0))
+              throw new Error(
+                `${label}: [${k}, ${s}] is ${t[at]} + ${r[at]}, but must be ${value}`,
+              );
             if (q >= 2 ** -126)
-              expect(Number.isInteger(top / q) && Math.abs(top / q) <= 2 ** bits).toBe(true);
-            expect(Math.abs(rest)).toBeLessThanOrEqual(q >= 2 ** -126 ? 0.5 * q : Math.abs(value));
+              expect(Number.isInteger(t[at] / q) && Math.abs(t[at] / q) <= 2 ** bits).toBe(true);
+            expect(Math.abs(r[at])).toBeLessThanOrEqual(q >= 2 ** -126 ? 0.5 * q : Math.abs(value));
           }
         if (index % 4 > 1) continue;
         using product = new Guarded(gpu, "product", columns, columns);
-        const view = left.matrix.view(half);
-        await storeProduct(
-          gpu,
-          { buffers: { left: view, right: view, out: product.matrix } },
-          free,
-        );
+        const buffers = { left: top.matrix, right: top.matrix, out: product.matrix };
+        await storeProduct(gpu, { buffers }, free);
         const exact = new Float64Array(columns * columns);
         for (let k = 0; k < rows; k++)
           for (let i = 0; i < columns; i++)
             for (let j = 0; j < columns; j++)
-              exact[i * columns + j] += l[k * columns + i] * l[k * columns + j];
+              exact[i * columns + j] += t[k * columns + i] * t[k * columns + j];
         assertWithin(await product.read(), exact, 0, label);
       }
   },
 );
 
 gpuTest(
-  "the two products of slices together are the product, to the bits of a slice",
+  "the three products of slices together are the product, to the bits of a slice",
   async (gpu) => {
     const [rows, columns] = [300, 20];
     const values = sample("uniform", rows * columns, 3);
-    const half = padded(rows);
     const bits = sliceBits(rows);
     using matrix = gpu.upload("matrix", rows, columns, values);
     using peak = gpu.matrix("peak", 1, columns);
-    using left = gpu.matrix("left", 2 * half, columns);
-    using right = gpu.matrix("right", 2 * half, columns);
+    using top = gpu.matrix("top", rows, columns);
+    using rest = gpu.matrix("rest", rows, columns);
     peaks(gpu, { dims: { rows, columns }, buffers: { matrix, peak }, groups: [1], flops: 1 });
     slice(gpu, {
-      dims: { rows, columns, double: 2 * half, half, bits },
-      buffers: { matrix, peak, left, right },
-      groups: [1, half],
+      dims: { rows, columns, bits },
+      buffers: { matrix, peak, top, rest },
+      groups: [1, padded(rows)],
       flops: 1,
     });
-    using top = gpu.matrix("top", columns, columns);
-    using rest = gpu.matrix("rest", columns, columns);
-    const view = left.view(half);
-    await storeProduct(gpu, { buffers: { left: view, right: view, out: top } }, free);
-    await storeProduct(gpu, { buffers: { left, right, out: rest } }, free);
-    const low = await gpu.read(rest);
-    const found = Float64Array.from(await gpu.read(top), (value, at) => value + low[at]);
+    using exactly = gpu.matrix("first", columns, columns);
+    using others = gpu.matrix("others", columns, columns);
+    await storeProduct(gpu, { buffers: { left: top, right: top, out: exactly } }, free);
+    await storeProduct(gpu, { buffers: { left: top, right: rest, out: others } }, free);
+    await add(gpu, { buffers: { left: rest, right: matrix, out: others } }, free);
+    const low = await gpu.read(others);
+    const found = Float64Array.from(await gpu.read(exactly), (value, at) => value + low[at]);
     const exact = new Float64Array(columns * columns);
     const size = new Float64Array(columns * columns);
     for (let k = 0; k < rows; k++)
@@ -136,8 +130,7 @@ gpuTest(
           // |t r| + |r x| with |r| ≤ 2^−bits, as the peaks are below 1.
           size[i * columns + j] += 2 ** -bits * (Math.abs(x) + 2 ** -bits + Math.abs(y));
         }
-    const terms = 2 * half;
-    const chain = 1 + 64 + Math.ceil(terms / 64) + Math.ceil(terms / 1024);
+    const chain = 1 + 64 + Math.ceil(rows / 64) + Math.ceil(rows / 1024) + 1;
     const bound = size.map((each) => gamma(chain, UW) * each);
     assertWithin(found, exact, bound, "both");
   },

@@ -199,18 +199,19 @@ classTest("hadamardPair: what a layer adds, to 41 bits beyond its sum", async (g
     const operands = upload(gpu, p);
     using left = operands.left;
     using right = operands.right;
-    const parts = [31, 32, 33].map((seed) =>
-      sample(p.kind, seed === 33 ? rows * columns : seenSize, seed),
+    const parts = [31, 32, 33, 34].map((seed) =>
+      sample(p.kind, seed > 32 ? rows * columns : seenSize, seed),
     );
     using seenTop = gpu.upload("seenTop", rows / outputs, samples, parts[0]);
     using seenRest = gpu.upload("seenRest", rows / outputs, samples, parts[1]);
     using top = gpu.upload("top", rows, columns, parts[2]);
+    using between = gpu.upload("between", rows, columns, parts[3]);
     const before = sample(p.kind, rows * columns, 7);
     const lower = before.map((value) => f(value * 2 ** -26));
     using high = new Guarded(gpu, "high", rows, columns, before);
     using low = new Guarded(gpu, "low", rows, columns, lower);
     const planes = { high: high.matrix, low: low.matrix };
-    const buffers = { left, right, seenTop, seenRest, top, ...planes };
+    const buffers = { left, right, seenTop, seenRest, top, between, ...planes };
     await hadamardPair(gpu, { buffers, outputs, scale, shift }, free);
     const [h, l] = [await high.read(), await low.read()];
     const pair = Float64Array.from(h, (value, place) => value + l[place]);
@@ -221,12 +222,14 @@ classTest("hadamardPair: what a layer adds, to 41 bits beyond its sum", async (g
     const size = (place: number) =>
       scale * (Math.abs(parts[0][at(place)]) + Math.abs(parts[1][at(place)])) + shift;
     const exact = p.sum.map(
-      (sum, place) => before[place] + lower[place] + factor(place) * (parts[2][place] + sum),
+      (sum, place) =>
+        before[place] + lower[place] + factor(place) * (parts[2][place] + parts[3][place] + sum),
     );
     const bound = p.size.map(
       (sum, place) =>
-        gamma(chain(p.depth), UW) * Math.abs(factor(place)) * sum +
-        2 ** -41 * size(place) * (Math.abs(parts[2][place]) + sum) +
+        gamma(chain(p.depth) + 1, UW) * Math.abs(factor(place)) * sum +
+        UW * Math.abs(factor(place) * parts[3][place]) +
+        2 ** -41 * size(place) * (Math.abs(parts[2][place]) + Math.abs(parts[3][place]) + sum) +
         2 ** -44 * (Math.abs(before[place]) + Math.abs(exact[place])),
     );
     const label = `${p.label}, outputs ${outputs}`;
