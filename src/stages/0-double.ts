@@ -104,18 +104,49 @@ export function rowProducts(
   }
 }
 
-/** 2-norms of the rows of [?, width]. */
-export function rowNorms(values: Float32Array | Float64Array, width: number): Float64Array {
-  return Float64Array.from({ length: width === 0 ? 0 : values.length / width }, (_, row) => {
+/** Squares that are added before their sum joins the others: of 2²⁴ entries it takes 2¹⁵ roundings instead of 2²⁴. */
+const SQUARES = 512;
+
+/** 2-norm of values[from … to − 1], scaled where squares would overflow or vanish. */
+function lengthOf(values: Float32Array | Float64Array, from: number, to: number): number {
+  const sumOf = (scale: number): number => {
     let sum = 0;
-    for (let k = row * width; k < (row + 1) * width; k++) sum += values[k] * values[k];
-    return Math.sqrt(sum);
-  });
+    for (let block = from; block < to; block += SQUARES) {
+      let part = 0;
+      for (let k = block; k < Math.min(to, block + SQUARES); k++) part += (values[k] * scale) ** 2;
+      sum += part;
+    }
+    return sum;
+  };
+  const sum = sumOf(1);
+  if (sum > 2 ** -800 && sum < Infinity) return Math.sqrt(sum);
+  let largest = 0;
+  for (let k = from; k < to; k++) largest = Math.max(largest, Math.abs(values[k]));
+  if (!(largest > 0 && largest < Infinity)) return largest;
+  const scale = powerAgainst(largest);
+  return Math.sqrt(sumOf(scale)) / scale;
 }
+
+/** A power of two, within what 1 / it can be, that brings a size near 1. */
+export const powerAgainst = (size: number): number =>
+  2 ** -Math.max(-1000, Math.min(1000, Math.round(Math.log2(size))));
+
+/** 2-norms of the rows of [?, width]. */
+export const rowNorms = (values: Float32Array | Float64Array, width: number): Float64Array =>
+  Float64Array.from({ length: width === 0 ? 0 : values.length / width }, (_, row) =>
+    lengthOf(values, row * width, (row + 1) * width),
+  );
 
 /** 2-norm of all entries. */
 export const norm64 = (values: Float32Array | Float64Array): number =>
-  values.length === 0 ? 0 : rowNorms(values, values.length)[0];
+  lengthOf(values, 0, values.length);
+
+/** Largest |entry|; NaN where one is. */
+export function largest64(values: Float64Array): number {
+  let largest = 0;
+  for (let at = 0; at < values.length; at++) largest = Math.max(largest, Math.abs(values[at]));
+  return largest;
+}
 
 /** values [rows, columns] with the axes exchanged, in f64. */
 export function turned(values: Float32Array | Float64Array, columns: number): Float64Array {

@@ -2,7 +2,17 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import type { Values } from "../gpu/values.ts";
 import { phi, phiError64, phiPrime, steepness } from "./0-activation.ts";
-import { chain64, gamma64, norm64, rowNorms, rowProducts, turned, turns } from "./0-double.ts";
+import {
+  chain64,
+  gamma64,
+  largest64,
+  norm64,
+  powerAgainst,
+  rowNorms,
+  rowProducts,
+  turned,
+  turns,
+} from "./0-double.ts";
 import type { Layer, Network } from "./0-network.ts";
 import type { LayerWeights } from "./0-weights.ts";
 
@@ -41,8 +51,13 @@ export function spectralBound(
   budget: number,
 ): number {
   const [side, depth] = units <= fanIn ? [units, fanIn] : [fanIn, units];
-  let best = norm64(weight);
-  let square: Float64Array = units <= fanIn ? weight : turned(weight, fanIn);
+  const size = largest64(weight);
+  if (!(size > 0 && size < Infinity)) return size;
+  // Near 1, as powers of it are taken.
+  const power = powerAgainst(size);
+  const scaled = weight.map((value) => value * power);
+  let best = norm64(scaled);
+  let square: Float64Array = units <= fanIn ? scaled : turned(scaled, fanIn);
   let left = Math.max(budget, CHEAP);
   for (let s = 0; s <= SQUARINGS; s++) {
     const along = s === 0 ? depth : side;
@@ -51,12 +66,12 @@ export function spectralBound(
     const next = new Float64Array(side * side);
     rowProducts(square, 0, side, square, side, along, next);
     // What is missing in `next` by rounding, here and in `square`, counts in full.
-    const size = norm64(square);
-    const missing = (s + 1) * gamma64(chain64(depth) + s * chain64(side)) * 2 * size * size;
+    const whole = norm64(square);
+    const missing = (s + 1) * gamma64(chain64(depth) + s * chain64(side)) * 2 * whole * whole;
     best = Math.min(best, (norm64(next) + missing) ** (1 / 2 ** (s + 1)));
     square = next;
   }
-  return best * (1 + 2 ** -40);
+  return (best * (1 + 2 ** -30)) / power;
 }
 
 /**
@@ -65,7 +80,8 @@ export function spectralBound(
  * @param inputs f32 [n, net.inputs] row-major
  *
  * **Error** of a unit |δz| ≤ c ‖W_h‖ (‖δa‖ + γ_k ‖a‖) + γ₃ |β b_h|; of a sample ‖δz‖ ≤ c ‖W‖ ‖δa‖ + what rounding adds;
- * then ‖δa‖ ≤ max |φ′| ‖δz‖ + that of φ. They hold whatever the data; `phiError64` says what they ask of the host.
+ * then ‖δa‖ ≤ max |φ′| ‖δz‖ + that of φ. They hold whatever the
+ * data, short of underflow; `phiError64` says what they ask of the host.
  * **Cost** 2 · n · parameters flops, and 2 · units² · fanIn a layer where that is less.
  */
 export async function exactForward(

@@ -43,7 +43,8 @@ const SLACK = 1 + 2 ** -30;
 /**
  * Forward and backward pass in f64 on the CPU, with running error bounds.
  *
- * **Error** ‖δJ‖_F² ≤ Σ c² (‖δg‖ ‖a‖ + ‖g + δg‖ ‖δa‖)² + β² ‖δg‖² over layers, samples and outputs.
+ * **Error** ‖δJ‖_F² ≤ Σ c² (‖δg‖ ‖a‖ + ‖g + δg‖ ‖δa‖)² + β² ‖δg‖² over layers, samples and outputs; infinite where
+ * a norm is beyond 2^±200.
  * **Cost** 2 · n · (1 + O) · parameters flops.
  */
 export async function exactFeatures(
@@ -64,6 +65,8 @@ export async function exactFeatures(
   );
   let gErrors = new Float64Array(rows);
   let squares = 0;
+  // Sizes beyond these may have lost products to underflow, which no bound here counts: then nothing is sure.
+  const isSound = (size: number) => size === 0 || (size > 2 ** -200 && size < 2 ** 200);
   for (const layer of [...net.layers].reverse()) {
     const { index, fanIn, units, shift } = layer;
     const scale = Math.abs(layer.scale);
@@ -77,7 +80,8 @@ export async function exactFeatures(
         (signals[row] + off) * aErrors[index][i] +
         // c itself is rounded twice.
         3 * U64 * signals[row] * lengths[i];
-      squares += scale * scale * weightPart ** 2 + shift * shift * off ** 2;
+      const sound = isSound(scale) && isSound(lengths[i]) && isSound(signals[row]);
+      squares += sound ? scale * scale * weightPart ** 2 + shift * shift * off ** 2 : Infinity;
     }
     if (index === 0) break;
     const weight = Float64Array.from(weights[index].weight);
@@ -174,8 +178,10 @@ export async function gramOfFeatures(
     }
     traceSum += gram[i * order + i];
   }
-  // Beside the two products: c twice, its square, · , + β² and β² itself, ∘, the sum over layers (and outputs, and ÷).
-  const roundings = chain + 8 + net.layers.length + (trace ? outputs + 1 : 0);
+  // Beside the two products: c twice, its square, · , + β² and β² itself, ∘; the sum over layers, or over layers and
+  // outputs and the division.
+  const sums = net.layers.length * (trace ? outputs : 1);
+  const roundings = chain + 8 + sums + (trace ? 1 : 0);
   return { gram, order, matrixError: SLACK * gamma64(roundings) * traceSum };
 }
 

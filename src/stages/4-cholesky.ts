@@ -108,10 +108,13 @@ export async function cholesky(
   let logDet = 0;
   for (let i = 0; i < n; i++) logDet += 2 * Math.log(lower[i * n + i]);
   const gamma = gamma64(chain(n));
-  const error = ((gamma * trace) / (1 - gamma) + U64 * largest) * (1 + 2 ** -30);
+  // Products that vanish count with what is below the normal numbers.
+  const lost = n * n * 2 ** -1060;
+  const error = ((gamma * trace) / (1 - gamma) + U64 * largest + lost) * (1 + 2 ** -30);
+  const least = -shift - error;
   const solve = (right: Float64Array, solveJob?: Job) =>
     solved(gpu, { gram, order: n }, shift, lower, right, solveJob);
-  return { definite: true, logDet, least: -shift - error, solve };
+  return { definite: true, logDet, least: least - 2 * U64 * Math.abs(least), solve };
 }
 
 async function solved(
@@ -141,7 +144,9 @@ async function solved(
     residual = right.map((value, at) => value - product[at] - shift * values[at]);
     await turn(2 * n * n * columns);
   }
-  const size = norm64(gram) + Math.abs(shift) * Math.sqrt(n);
+  const shifted = gram.slice();
+  for (let i = 0; i < n; i++) shifted[i * n + i] += shift;
+  const size = norm64(shifted);
   const [lengths, given, left] = [values, right, residual].map((rows) => rowNorms(rows, n));
   return {
     values,

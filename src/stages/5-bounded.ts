@@ -1,6 +1,7 @@
 import { InputError, NonFiniteError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
+import { largest64, powerAgainst } from "./0-double.ts";
 import type { HostMatrix } from "./4-cholesky.ts";
 import { denseEigen } from "./4-dense.ts";
 import { enclose } from "./5-enclosure.ts";
@@ -41,8 +42,19 @@ export function checkSolvable(order: number): void {
 
 /** Every eigenvalue, with what the solver may be off by, and every eigenvector. */
 async function whole(gpu: Gpu, { gram, order }: HostMatrix, job: Job) {
-  const eigen = await denseEigen(gpu, gram, order, job);
-  return { ...eigen, solver: await enclose(gpu, gram, order, eigen, job) };
+  const entry = largest64(gram);
+  // Squares of the entries, and of residuals beside them, must neither vanish nor overflow.
+  const far = entry > 0 && (entry < 2 ** -200 || entry > 2 ** 200);
+  const power = far ? powerAgainst(entry) : 1;
+  const near = far ? gram.map((value) => value * power) : gram;
+  const { values, vectors } = await denseEigen(gpu, near, order, job);
+  const solver = await enclose(gpu, near, order, { values, vectors }, job);
+  if (!far) return { values, vectors, solver };
+  return {
+    vectors,
+    values: values.map((value) => value / power),
+    solver: solver.map((bound) => bound / power + Number.MIN_VALUE),
+  };
 }
 
 /** The first and the last eigenvalue alone; NaN in the places between. */

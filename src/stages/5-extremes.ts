@@ -1,7 +1,7 @@
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { chain64, gamma64, norm64, rowProducts } from "./0-double.ts";
+import { chain64, gamma64, largest64, norm64, powerAgainst, rowProducts } from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
 import { cholesky, type HostMatrix } from "./4-cholesky.ts";
 import { hostLanczos } from "./4-krylov.ts";
@@ -30,7 +30,7 @@ const NEARER = 1 / 256;
  * const { value, bound } = await leastEigenvalue(gpu, { gram, order: 2 }); // 1, to a few 2⁻⁵⁰
  * ```
  *
- * **Error** none: the interval is a few γ_k tr |A| wide where v has converged, wider where not. **Cost** three or four
+ * **Error** none: the interval is a few γ_k (tr |A| + n |λ|) wide where v has converged, wider where not. **Cost** three or four
  * factorizations, n³ / 3 flops each. **From** Rump 2006.
  */
 export async function leastEigenvalue(
@@ -39,12 +39,19 @@ export async function leastEigenvalue(
   job?: Job,
 ): Promise<EnclosedValue> {
   const { gram, order: n } = matrix;
-  const size = norm64(gram);
-  if (!(size < Infinity))
+  const entry = largest64(gram);
+  if (!(entry < Infinity))
     throw new InputError(
-      `leastEigenvalue: the matrix has norm ${size}, but every entry must be finite, and its square. Scale it down.`,
+      `leastEigenvalue: the largest entry is ${entry}, but every one must be finite. Check the matrix.`,
     );
-  if (size === 0) return { value: 0, bound: 0 };
+  if (entry === 0) return { value: 0, bound: 0 };
+  if (entry < 2 ** -200 || entry > 2 ** 200) {
+    const power = powerAgainst(entry);
+    const near = { gram: gram.map((value) => value * power), order: n };
+    const { value, bound } = await leastEigenvalue(gpu, near, job);
+    return { value: value / power, bound: bound / power + Number.MIN_VALUE };
+  }
+  const size = norm64(gram);
   const unit = 4 * gamma64(chain64(n) + 80) * size;
   /** The factor of A + shift for the first of ever larger shifts that has one. */
   const factorFrom = async (start: number, step: number) => {
@@ -74,7 +81,7 @@ export async function leastEigenvalue(
     else break;
   }
   // What rounding may have done to the quotient: |v|ᵀ |A| |v| ≤ ‖A‖_F.
-  const rounding = gamma64(2 * chain64(n) + 4) * size;
+  const rounding = gamma64(3 * chain64(n) + 4) * size;
   for (let below = unit; ; below *= 4) {
     const proof = await cholesky(gpu, matrix, below - value, job);
     if (!proof.definite) continue;
@@ -98,7 +105,8 @@ export async function greatestEigenvalue(
 function quotient({ gram, order: n }: HostMatrix, vector: Float64Array): number {
   const product = new Float64Array(n);
   rowProducts(vector, 0, 1, gram, n, n, product);
-  const sum = new Float64Array(1);
-  rowProducts(vector, 0, 1, product, 1, n, sum);
-  return sum[0] / norm64(vector) ** 2;
+  const sums = new Float64Array(2);
+  rowProducts(vector, 0, 1, product, 1, n, sums);
+  rowProducts(vector, 0, 1, vector, 1, n, sums.subarray(1));
+  return sums[0] / sums[1];
 }

@@ -207,15 +207,17 @@ export function effectiveDimension(
 ): { value: number; bound: number } {
   if (!(ridge > 0))
     throw new InputError(`effectiveDimension: ridge is ${ridge}, but must be above 0. Correct it.`);
-  const share = (lambda: number) => Math.max(lambda, 0) / (Math.max(lambda, 0) + ridge);
+  const share = (lambda: number) => (lambda > 0 ? 1 / (1 + ridge / lambda) : 0);
   let value = 0;
   let bound = 0;
   eigenvalues.forEach((lambda, i) => {
-    value += share(lambda);
+    const here = share(lambda);
+    value += here;
     const reach = errorBounds[i];
-    bound += Math.max(share(lambda + reach) - share(lambda), share(lambda) - share(lambda - reach));
+    bound += Math.max(share(lambda + reach) - here, here - share(lambda - reach));
   });
-  return { value, bound: bound + 4 * eigenvalues.length * U64 * value };
+  const roundings = (4 * eigenvalues.length + 8) * U64 * (value + bound);
+  return { value, bound: bound * (1 + 2 ** -30) + roundings };
 }
 
 /** What is known of how far a computed matrix is from the one that is meant; each default 0. */

@@ -100,6 +100,16 @@ describe("extreme eigenvalues", () => {
     },
   );
 
+  gpuTest("tiny and huge matrices are not taken for 0 or infinite", async (gpu) => {
+    for (const size of [1e-165, 1e-300, 1e160, 1e300]) {
+      const gram = Float64Array.of(2, 1, 1, 2).map((value) => value * size);
+      const least = await leastEigenvalue(gpu, { gram, order: 2 });
+      assertWithin([least.value], [size], least.bound + 2 ** -52 * size, `${size}`);
+      expect(least.bound).toBeLessThanOrEqual(1e-10 * size);
+      expect(least.bound).toBeGreaterThan(1e-16 * size);
+    }
+  });
+
   gpuTest(
     "boundedSpectrum takes them where no others are wanted: the same numbers",
     async (gpu) => {
@@ -133,5 +143,9 @@ gpuTest("effectiveDimension: Σ λ / (λ + μ), with a half width from those of 
     assertWithin([value], [exact], bound + 2 ** -48 * n, `μ = ${ridge}`);
     expect(bound).toBeLessThanOrEqual(1e-11 * n);
   }
+  const unsure = { eigenvalues: Float64Array.of(1), errorBounds: Float64Array.of(Infinity) };
+  assertWithin([effectiveDimension(unsure, 1).bound], [0.5], 1e-8, "an unknown eigenvalue");
+  const huge = { eigenvalues: Float64Array.of(1e308), errorBounds: Float64Array.of(0) };
+  assertWithin([effectiveDimension(huge, 1e308).value], [0.5], 1e-15, "no overflow");
   expect(() => effectiveDimension(found, 0)).toThrow(InputError);
 });

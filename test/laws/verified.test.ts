@@ -146,6 +146,43 @@ describe("ntk, verified", () => {
     },
   );
 
+  gpuTest(
+    "many layers and many outputs: the mean over outputs adds up all of them",
+    async (gpu) => {
+      // All weights 1, one linear unit a layer: the kernel of one sample is its square times the layers.
+      const layers = 128;
+      const widths = [...Array<number>(layers).fill(1), layers];
+      const each = spec("linear", { widths, parameterization: "standard", biasScale: null });
+      const values = widths.slice(1).map((units, l) => ({
+        weight: new Float32Array(units * widths[l]).fill(1),
+        bias: null,
+      }));
+      for (const x of [1.9765033721923828, 1.4604929685592651, 0.3]) {
+        const { spectrum } = await ntk(gpu, network(each), values, Float32Array.of(x), {
+          precision: "verified",
+          outputs: "trace",
+        });
+        // Exact in f64: an f32 squared, times a power of two.
+        const error = Math.abs(spectrum.lambdaMax - layers * Math.fround(x) ** 2);
+        expect(error).toBeLessThanOrEqual(spectrum.errorBounds[0]);
+      }
+    },
+  );
+
+  gpuTest("where products may vanish nothing is said to be sure", async (gpu) => {
+    const each = spec("linear", {
+      widths: [1, 1, 1, 1, 1, 1],
+      biasScale: null,
+      weightScale: 1e-38,
+    });
+    const values = Array.from({ length: 5 }, () => ({ weight: Float32Array.of(1), bias: null }));
+    const { spectrum } = await ntk(gpu, network(each), values, Float32Array.of(1), {
+      precision: "verified",
+    });
+    expect(spectrum.errorBounds[0]).toBe(Infinity);
+    expect(spectrum.condition).toBeNull();
+  });
+
   gpuTest("duplicate and antipodal samples: λ_min's interval holds 0", async (gpu) => {
     const bare = spec("relu", { widths: [2, 30, 1], biasScale: null });
     const inputs = Float32Array.of(1, 0.5, -0.25, 1, -0.25, 1, 1, -2);
@@ -157,6 +194,25 @@ describe("ntk, verified", () => {
     expect(spectrum.errorBounds[0]).toBeLessThanOrEqual(1e-10 * spectrum.lambdaMax);
   });
 });
+
+gpuTest(
+  "a matrix times a power of two has the intervals of the matrix, times that",
+  async (gpu) => {
+    const { n, matrix } = gramMatrix(3);
+    const plain = await boundedSpectrum(gpu, { gram: matrix, order: n });
+    for (const power of [2 ** -600, 2 ** -490, 2 ** 480]) {
+      const gram = matrix.map((value) => value * power);
+      const far = await boundedSpectrum(gpu, { gram, order: n });
+      wideEigenvalues(matrix, n).forEach((truth, i) => {
+        const error = distance(far.eigenvalues[i] / power, truth);
+        expect(error).toBeLessThanOrEqual(far.errorBounds[i] / power);
+        const ratio = far.errorBounds[i] / power / plain.errorBounds[i];
+        expect(ratio).toBeGreaterThan(0.3);
+        expect(ratio).toBeLessThan(3);
+      });
+    }
+  },
+);
 
 gpuTest("boundedSpectrum: ends, vectors and refusals", async (gpu) => {
   const { n, matrix: gram } = gramMatrix(11);

@@ -58,6 +58,10 @@ test.each(["tanh", "erf", "gelu", "sigmoid", "softplus", "silu", "sin"] as const
 );
 
 test("spectralBound: at least ‖W‖₂, and at most a quarter above it for random weights", () => {
+  // The Frobenius norm of many equal entries is ‖W‖₂ itself, and its sum has the most roundings.
+  const flat = new Float64Array(1024 * 1024).fill(Math.fround(0.7));
+  const size = { units: 1024, fanIn: 1024 };
+  expect(spectralBound(flat, size, 0)).toBeGreaterThanOrEqual(1024 * Math.fround(0.7));
   for (const [units, fanIn] of [
     [1, 1],
     [5, 3],
@@ -69,7 +73,12 @@ test("spectralBound: at least ‖W‖₂, and at most a quarter above it for ran
     const bound = spectralBound(weight, { units, fanIn }, 0);
     expect(bound).toBeGreaterThanOrEqual(exact * (1 - 2 ** -40));
     expect(bound).toBeLessThanOrEqual(1.25 * exact);
-    expect(bound).toBeLessThanOrEqual(norm64(weight) * (1 + 2 ** -30));
+    expect(bound).toBeLessThanOrEqual(norm64(weight) * (1 + 2 ** -29));
+    for (const power of [2 ** -80, 2 ** -140, 2 ** 127]) {
+      const scaled = weight.map((value) => value * power);
+      const far = spectralBound(scaled, { units, fanIn }, 0) / power;
+      assertWithin([far], [bound], 2 ** -40 * bound, `times ${power}`);
+    }
   }
 });
 
