@@ -11,7 +11,8 @@ import { dispose, pitch, type Matrix } from "../gpu/matrix.ts";
 import { checkMatrixFits } from "../gpu/plan.ts";
 import type { Job } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
-import { checkOptions } from "../gpu/values.ts";
+import { checkOptions, ownValues, type Values } from "../gpu/values.ts";
+import { norm64 } from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
 import { storeProduct } from "./0-product.ts";
 import {
@@ -88,8 +89,10 @@ export interface LanczosOptions extends Job {
   readonly tolerance?: number;
   /** A size of the matrix's entries; the iteration runs on the matrix over it, to stay clear of overflow. Default 1. */
   readonly size?: number;
-  /** Seed of the start vector; default 0. */
+  /** Seed of the start vector, and of those that go on where a Krylov space is exhausted; default 0. */
   readonly seed?: number;
+  /** The start vector itself, [n], of any length but 0. */
+  readonly start?: Values;
 }
 
 /** A Q = Q T + β q eᵀ: an orthonormal basis of a Krylov space and the matrix in it. */
@@ -132,14 +135,8 @@ export async function lanczos(
   options: LanczosOptions = {},
 ): Promise<Lanczos> {
   checkOptions("lanczos", options, [
-    "steps",
-    "top",
-    "bottom",
-    "tolerance",
-    "size",
-    "seed",
-    "signal",
-    "onProgress",
+    ...["steps", "top", "bottom", "tolerance", "size", "seed", "start"],
+    ...["signal", "onProgress"],
   ]);
   const n = matrix.rows;
   const { steps = n, top = 0, bottom = 0, tolerance = 2 ** -22, size = 1, seed = 0 } = options;
@@ -158,6 +155,11 @@ export async function lanczos(
       );
   if (!(tolerance > 0))
     throw new InputError(`lanczos: tolerance is ${tolerance}, but must be above 0. Correct it.`);
+  const start = options.start && ownValues("lanczos", "start", options.start);
+  if (start && !(start.length === n && norm64(start) > 0))
+    throw new InputError(
+      `lanczos: start holds ${start.length} values of norm ${norm64(start)}, but must hold ${n}, not all 0. Hand in another.`,
+    );
   const power = 2 ** -Math.round(Math.log2(size));
   if (!(power > 0 && power < Infinity))
     throw new InputError(`lanczos: size is ${size}, but must be a positive number. Correct it.`);
@@ -167,6 +169,7 @@ export async function lanczos(
   const basis = gpu.matrix("lanczos basis", vectors, n);
   try {
     using run = new Run(gpu, matrix, basis, power, seed);
+    run.begin(start ?? null);
     const eigen = await run.iterate(steps, top, bottom, tolerance, options);
     const vector = await gpu.read(basis, options, eigen.steps, 1);
     const destroy = () => basis.destroy();
@@ -245,13 +248,23 @@ class Run {
     this.#tridiagonal = gpu.matrix("lanczos T", 2, vectors);
   }
 
+  /** Row 0 of the basis: a given direction, or a random one. */
+  begin(start: Values | null): void {
+    if (!start) return this.#draw(0);
+    const length = norm64(start);
+    this.#gpu.writeBits(
+      this.#basis,
+      0,
+      start.map((value) => value / length),
+    );
+  }
+
   async iterate(steps: number, top: number, bottom: number, tolerance: number, job: Job) {
     const n = this.#matrix.rows;
     const alpha = new Float64Array(steps);
     const beta = new Float64Array(steps);
     const total = 2 * n * n * steps + 4 * n * steps * steps;
     const meter = this.#gpu.queue.meter(job, "lanczos", total);
-    this.#draw(0);
     let done = 0;
     let batch = BATCH;
     let norm = 0;
@@ -302,7 +315,7 @@ class Run {
     const n = this.#matrix.rows;
     const start = normals64(this.#seed, n, this.#drawn);
     this.#drawn += n;
-    const length = Math.sqrt(start.reduce((sum, value) => sum + value * value, 0));
+    const length = norm64(start);
     this.#gpu.writeBits(
       this.#basis,
       row,

@@ -5,7 +5,7 @@ import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
 import { normals64 } from "./0-normal.ts";
 import { hostLanczos } from "./4-krylov.ts";
-import { lanczos } from "./4-lanczos.ts";
+import { lanczos, ritzVectors } from "./4-lanczos.ts";
 import { implicitQl, type Tridiagonal } from "./4-tridiagonal.ts";
 import { figuresOf } from "./5-spectrum.ts";
 
@@ -64,7 +64,8 @@ export function quadrature(tridiagonal: Tridiagonal): Quadrature {
 }
 
 /**
- * The spectral density of a symmetric matrix on the device, by stochastic Lanczos quadrature.
+ * The spectral density of a symmetric matrix on the device, by stochastic Lanczos quadrature; the eight largest
+ * eigenvalues are found by themselves, so that random vectors need only tell of the others.
  *
  * @param matrix [n, n], both triangles stored
  *
@@ -81,23 +82,66 @@ export async function spectralDensity(
 ): Promise<Density> {
   const { rows: n } = matrix;
   const { probes, steps, seed } = checked("spectralDensity", options, n);
-  const found: Quadrature[] = [];
   const { size } = figuresOf(await gpu.read(matrix, options), n);
+  const scaled = { signal: options.signal, size: size || 1 };
+  const largest = await outliers(gpu, matrix, Math.min(OUTLIERS, Math.floor(n / 8)), scaled);
+  const rest = (n - largest.values.length) / n;
+  const found: Quadrature[] = [];
   for (let probe = 0; probe < probes; probe++) {
     const onProgress =
       options.onProgress &&
       (({ share }: { share: number }) =>
         options.onProgress?.({ stage: "density", share: (probe + share) / probes }));
-    const job = { signal: options.signal, onProgress };
-    using run = await lanczos(gpu, matrix, {
-      ...job,
-      steps,
-      seed: (seed + probe) % 2 ** 32,
-      size: size || 1,
+    const begin = (seed + probe) % 2 ** 32;
+    const start = without(normals64(begin, n), largest.vectors);
+    using run = await lanczos(gpu, matrix, { ...scaled, onProgress, steps, seed: begin, start });
+    const { values, weights } = quadrature(run.tridiagonal);
+    found.push({
+      values: Float64Array.of(...largest.values, ...values),
+      weights: Float64Array.of(
+        ...largest.values.map(() => 1 / n),
+        ...weights.map((weight) => weight * rest),
+      ),
     });
-    found.push(quadrature(run.tridiagonal));
   }
   return densityOf(found, steps, options);
+}
+
+/** Eigenvalues at the upper end that are taken as they are, out of the random vectors' way: they would dominate the error. */
+const OUTLIERS = 8;
+
+/** The largest eigenvalues that converge, and their vectors. */
+async function outliers(
+  gpu: Gpu,
+  matrix: Matrix,
+  count: number,
+  job: Job & { readonly size: number },
+): Promise<{ values: readonly number[]; vectors: readonly Float32Array[] }> {
+  if (count === 0) return { values: [], vectors: [] };
+  const n = matrix.rows;
+  using run = await lanczos(gpu, matrix, { ...job, steps: Math.min(n, 128), top: count });
+  const size = Math.abs(run.values[0]);
+  const sure = Array.from({ length: Math.min(count, run.steps) }, (_, place) => place).filter(
+    (place) => run.residuals[place] <= 2 ** -20 * size,
+  );
+  if (sure.length === 0) return { values: [], vectors: [] };
+  using vectors = await ritzVectors(gpu, run, sure, job);
+  const rows = await gpu.read(vectors, job);
+  return {
+    values: sure.map((place) => run.values[place]),
+    vectors: sure.map((_, row) => rows.subarray(row * n, (row + 1) * n)),
+  };
+}
+
+/** x less its parts along orthonormal vectors, twice, in f32. */
+function without(x: Float64Array, vectors: readonly Float32Array[]): Float32Array {
+  for (let round = 0; round < 2; round++)
+    for (const vector of vectors) {
+      let along = 0;
+      for (let i = 0; i < x.length; i++) along += vector[i] * x[i];
+      for (let i = 0; i < x.length; i++) x[i] -= along * vector[i];
+    }
+  return Float32Array.from(x);
 }
 
 /**
