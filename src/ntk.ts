@@ -135,7 +135,7 @@ async function verified(
   return { gram: kernel.gram, spectrum: { ...found, precision: "verified" }, kinks };
 }
 
-/** f32 passes and a Gram matrix in two planes on the device; up to order 1024 the eigenvalues in f64 on the CPU. */
+/** f32 passes and a Gram matrix in two planes on the device; up to order 2048 the eigenvalues in f64 on the CPU. */
 async function compensated(
   gpu: Gpu,
   net: Network,

@@ -88,7 +88,9 @@ export async function spectrumCommand(
       const { precision, ...ends } = { ...session.job, ...which };
       gpu = await session.gpu();
       if (precision === "verified" || (precision === "compensated" && isSolved(n, which))) {
-        const found = await boundedSpectrum(gpu, { gram: values, order: n }, ends);
+        const proved = precision === "verified" || n <= 1024;
+        const matrix = { gram: values, order: n, ...(proved ? {} : { confidence: 0.9999 }) };
+        const found = await boundedSpectrum(gpu, matrix, ends);
         result = { ...found, precision };
       } else {
         using h = gpu.upload("gram", n, n, roundToF32(values, options.gram, "H"));

@@ -157,6 +157,9 @@ export function turned(values: Float32Array | Float64Array, columns: number): Fl
   return out;
 }
 
+/** Rows of a product that are computed between two looks at the clock. */
+export const PANEL = 32;
+
 /** Milliseconds that a computation on the CPU goes on for before others get their turn. */
 const TURN_MS = 40;
 

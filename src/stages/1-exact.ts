@@ -7,6 +7,7 @@ import {
   gamma64,
   largest64,
   norm64,
+  PANEL,
   powerAgainst,
   rowNorms,
   rowProducts,
@@ -32,9 +33,6 @@ export interface ExactPass {
   /** Units of samples whose side of the kink is not sure. */
   readonly unsure: number;
 }
-
-/** Rows of a product that are computed between two looks at the clock. */
-export const PANEL = 32;
 
 /** Squarings of W Wᵀ in the bound on ‖W‖₂: with m rows 0, 1, 2 of them leave up to m^¼, m^⅛, m^1/16 too much. */
 const SQUARINGS = 2;

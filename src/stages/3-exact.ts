@@ -1,11 +1,21 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import type { Values } from "../gpu/values.ts";
-import { chain64, gamma64, norm64, rowNorms, rowProducts, turned, turns, U64 } from "./0-double.ts";
+import {
+  chain64,
+  gamma64,
+  norm64,
+  PANEL,
+  rowNorms,
+  rowProducts,
+  turned,
+  turns,
+  U64,
+} from "./0-double.ts";
 import type { Network } from "./0-network.ts";
 import { bits } from "./0-normal.ts";
 import type { LayerWeights } from "./0-weights.ts";
-import { exactForward, PANEL, spectralBound } from "./1-exact.ts";
+import { exactForward, spectralBound } from "./1-exact.ts";
 
 /** Activations and signals of some samples in f64, one row a sample, or a sample and output. */
 export interface Features {

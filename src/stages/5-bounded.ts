@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import { largest64, powerAgainst } from "./0-double.ts";
 import type { HostMatrix } from "./4-cholesky.ts";
-import { denseEigen } from "./4-dense.ts";
+import { denseEigen, denseValues } from "./4-dense.ts";
 import { enclose } from "./5-enclosure.ts";
 import { greatestEigenvalue, leastEigenvalue } from "./5-extremes.ts";
 import {
@@ -17,8 +17,11 @@ import {
   type Spectrum,
 } from "./5-spectrum.ts";
 
-/** Up to this order every eigenvalue is solved for in f64 on the CPU unless the device is asked to. */
-const SOLVED_ORDER = 1024;
+/** Eigenvectors that are made by themselves, without all others. */
+const FEW = 32;
+
+/** Up to this order every eigenvalue is solved for in f64 on the CPU; with many vectors, which take six times as long, up to half. */
+const SOLVED_ORDER = 2048;
 
 /** From this order on the two extreme eigenvalues are found by themselves, where no others are wanted. */
 const EXTREME_ORDER = 256;
@@ -30,7 +33,8 @@ const onlyExtremes = (order: number, options: EigenvalueChoice): boolean => {
 
 /** Whether eigenvalues of a matrix of this order are solved for in f64 on the CPU, unless that is asked for. */
 export const isSolved = (order: number, options: EigenvalueChoice): boolean =>
-  order <= SOLVED_ORDER || (order <= WHOLE_ORDER && onlyExtremes(order, options));
+  order <= ((options.vectors ?? 0) > FEW ? SOLVED_ORDER / 2 : SOLVED_ORDER) ||
+  (order <= WHOLE_ORDER && onlyExtremes(order, options));
 
 /** @throws InputError for a matrix that is too large to be solved in f64 on the CPU */
 export function checkSolvable(order: number): void {
@@ -55,6 +59,12 @@ async function whole(gpu: Gpu, { gram, order }: HostMatrix, job: Job) {
     values: values.map((value) => value / power),
     solver: solver.map((bound) => bound / power + Number.MIN_VALUE),
   };
+}
+
+/** Every eigenvalue, and a few vectors, where no interval is guaranteed anyway. */
+async function plain(gpu: Gpu, { gram, order }: HostMatrix, wanted: readonly number[], job: Job) {
+  const { values, vectors, bound } = await denseValues(gpu, gram, order, wanted, job);
+  return { values, vectors, solver: values.map(() => bound) };
 }
 
 /** The first and the last eigenvalue alone; NaN in the places between. */
@@ -108,18 +118,23 @@ export async function boundedSpectrum(
       );
   const job: Job = { signal: options.signal, onProgress: options.onProgress };
   const { top, bottom } = endsOf(options, n);
+  const places = placesOf(n, top, bottom);
+  const wanted = places.slice(0, Math.min(options.vectors ?? 0, places.length));
   const { values, vectors, solver } = onlyExtremes(n, options)
     ? await extremes(gpu, { gram, order: n }, job)
-    : await whole(gpu, { gram, order: n }, job);
+    : confidence < 1 && wanted.length <= FEW
+      ? await plain(gpu, { gram, order: n }, wanted, job)
+      : await whole(gpu, { gram, order: n }, job);
   const { trace, effectiveRank } = figuresOf(gram, n);
   const bounds = values.map((_, i) => halfWidth(values[i], solver[i], errors));
-  const places = placesOf(n, top, bottom);
   const pick = (list: Float64Array) => Float64Array.from(places, (place) => list[place]);
   const least = n - 1;
-  const count = Math.min(options.vectors ?? 0, places.length);
+  // All vectors where all were made, else those that are wanted, one after the other.
+  const rowOf = (r: number) => (vectors.length === n * n ? wanted[r] : r);
+  const count = wanted.length;
   const chosen = new Float32Array(count * n);
   for (let r = 0; r < count; r++)
-    chosen.set(vectors.subarray(places[r] * n, (places[r] + 1) * n), r * n);
+    chosen.set(vectors.subarray(rowOf(r) * n, (rowOf(r) + 1) * n), r * n);
   return {
     eigenvalues: pick(values),
     errorBounds: pick(bounds),

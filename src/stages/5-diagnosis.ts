@@ -1,10 +1,9 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import type { Values } from "../gpu/values.ts";
-import { rowNorms, rowProducts, turns } from "./0-double.ts";
+import { PANEL, rowNorms, rowProducts, turns } from "./0-double.ts";
 import type { Network } from "./0-network.ts";
 import { uploadWeights, type LayerWeights } from "./0-weights.ts";
-import { PANEL } from "./1-exact.ts";
 import { forward } from "./1-forward.ts";
 import { isKinked } from "./1-kinks.ts";
 import type { Precision, Spectrum } from "./5-spectrum.ts";

@@ -1,7 +1,6 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { chain64, gamma64, norm64, rowNorms, rowProducts, turns, U64 } from "./0-double.ts";
-import { PANEL } from "./1-exact.ts";
+import { chain64, gamma64, norm64, PANEL, rowNorms, rowProducts, turns, U64 } from "./0-double.ts";
 import type { DenseEigen } from "./4-dense.ts";
 
 /**

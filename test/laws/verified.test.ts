@@ -9,10 +9,11 @@ import {
   boundedSpectrum,
   type NetworkSpec,
 } from "../../src/index.ts";
-import { denseEigen } from "../../src/stages/4-dense.ts";
+import { denseEigen, denseValues } from "../../src/stages/4-dense.ts";
 import { enclose } from "../../src/stages/5-enclosure.ts";
 import { draw, exact, exactGram } from "../conformance/problem.ts";
 import { gpuTest } from "../gpu.ts";
+import { assertWithin } from "../reference/compare.ts";
 import { add, wideEigenvalues } from "../reference/wide.ts";
 import { eigenvalues, normals } from "../reference/eigen.ts";
 import { gramOfJacobian } from "../reference/gram.ts";
@@ -64,6 +65,31 @@ describe("enclose", () => {
       wideEigenvalues(matrix, n).forEach((truth, i) => {
         expect(distance(off.values[i], truth)).toBeLessThanOrEqual(bounds[i]);
         expect(bounds[i]).toBeLessThan(Infinity);
+      });
+    }
+  });
+
+  gpuTest("values alone are those with vectors, within what they may be off by", async (gpu) => {
+    for (let seed = 0; seed < 104; seed++) {
+      const { n, a, kind } = randomProblem(seed);
+      const matrix = Float64Array.from(a);
+      const { values } = await denseEigen(gpu, matrix, n);
+      const places = [0, 1, n - 1].filter((place, i, all) => place < n && all.indexOf(place) === i);
+      const alone = await denseValues(gpu, matrix, n, places);
+      const bounds = await enclose(gpu, matrix, n, await denseEigen(gpu, matrix, n));
+      const sums = bounds.map((bound) => bound + alone.bound);
+      assertWithin(alone.values, values, sums, `seed ${seed}, ${kind}, n = ${n}`);
+      const size = Math.max(Math.abs(values[0]), Math.abs(values[n - 1]));
+      expect(alone.bound).toBeLessThanOrEqual(2 ** -45 * n * size);
+      places.forEach((place, r) => {
+        const v = alone.vectors.subarray(r * n, (r + 1) * n);
+        const residual = Array.from(v, (_, i) => {
+          let sum = -alone.values[place] * v[i];
+          for (let j = 0; j < n; j++) sum += matrix[i * n + j] * v[j];
+          return sum;
+        });
+        expect(Math.hypot(...residual)).toBeLessThanOrEqual(alone.bound);
+        assertWithin([Math.hypot(...v)], [1], 2 ** -46 * n, "length");
       });
     }
   });
