@@ -12,9 +12,8 @@ import {
   type DensityOptions,
 } from "../index.ts";
 import { roundToF32 } from "../formats/table.ts";
-import { matrixBytes } from "../gpu/matrix.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
-import { gramChoice } from "./gram.ts";
+import { gramChoice, isStored } from "./gram.ts";
 import { figures, withBound } from "./pictures/numbers.ts";
 import { oneOf, Session, whole } from "./session.ts";
 import { aligned, matrixOfFile, type SpectrumCommandOptions } from "./spectrum.ts";
@@ -57,8 +56,7 @@ export async function densityCommand(
       const order = inputs.n * (choice.outputs === "full" ? net.outputs : 1);
       checkSteps(how.steps, order);
       const gpu = await session.gpu();
-      const fits = matrixBytes(order, order) <= gpu.limits.maxStorageBufferBindingSize;
-      if (fits || choice.outputs === "trace" || choice.method !== "auto") {
+      if (isStored(gpu, order, choice)) {
         const plan = planGram(gpu, net, inputs.n, 0, choice);
         const given = { ...session.job, ...choice, method: plan.method };
         using h = await tangentKernel(gpu, net, weights, inputs.values, null, given);

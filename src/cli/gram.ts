@@ -12,6 +12,7 @@ import {
   type Gpu,
   type Matrix,
 } from "../index.ts";
+import { matrixBytes } from "../gpu/matrix.ts";
 import { isFilePlace, TiledNpy, type Block } from "../formats/tiled.ts";
 import { npyHeader, writeAtomic } from "../node.ts";
 import { planLines, planRecord } from "./plan.ts";
@@ -28,6 +29,16 @@ export const gramChoice = ({ method = "auto", outputs = "full" }: GramCommandOpt
   method: oneOf("method", method, ["auto", "jacobian", "layerwise"]),
   outputs: oneOf("outputs", outputs, ["full", "trace"]),
 });
+
+/** Whether H is to be stored on the device; else it does not fit, and nothing was asked for that needs it there. */
+export const isStored = (
+  gpu: Gpu,
+  order: number,
+  { method, outputs }: ReturnType<typeof gramChoice>,
+): boolean =>
+  matrixBytes(order, order) <= gpu.limits.maxStorageBufferBindingSize ||
+  outputs === "trace" ||
+  method !== "auto";
 
 /** Rows of H that the host holds at once take at most this much. */
 const HOST_BYTES = 16 * 2 ** 20;

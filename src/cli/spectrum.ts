@@ -13,11 +13,11 @@ import {
   type Precision,
   type Spectrum,
 } from "../index.ts";
-import { matrixBytes } from "../gpu/matrix.ts";
 import { flatten, roundToF32, type Table } from "../formats/table.ts";
+import { CONFIDENCE } from "../stages/5-spectrum.ts";
 import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";
 import { inWords } from "./findings.ts";
-import { gramChoice, type GramCommandOptions } from "./gram.ts";
+import { gramChoice, isStored, type GramCommandOptions } from "./gram.ts";
 import { planLines } from "./plan.ts";
 import { figures, withBound } from "./pictures/numbers.ts";
 import { oneOf, Session, whole, type Model } from "./session.ts";
@@ -88,8 +88,9 @@ export async function spectrumCommand(
       const { precision, ...ends } = { ...session.job, ...which };
       gpu = await session.gpu();
       if (precision === "verified" || (precision === "compensated" && isSolved(n, which))) {
-        const proved = precision === "verified" || n <= 1024;
-        const matrix = { gram: values, order: n, ...(proved ? {} : { confidence: 0.9999 }) };
+        // Proving every interval takes six times as long: of larger ones only where asked for.
+        const confidence = precision === "verified" || n <= 1024 ? 1 : CONFIDENCE;
+        const matrix = { gram: values, order: n, confidence };
         const found = await boundedSpectrum(gpu, matrix, ends);
         result = { ...found, precision };
       } else {
@@ -100,15 +101,14 @@ export async function spectrumCommand(
     } else {
       model = await session.model(options);
       const { net, weights, inputs } = model;
-      checkCounts(which, inputs.n * (choice.outputs === "full" ? net.outputs : 1));
       const order = inputs.n * (choice.outputs === "full" ? net.outputs : 1);
+      checkCounts(which, order);
       gpu = await session.gpu();
-      const fits = matrixBytes(order, order) <= gpu.limits.maxStorageBufferBindingSize;
+      const verified = which.precision === "verified";
       let method: string;
-      if (fits || which.precision === "verified" || choice.outputs === "trace") {
+      if (verified || isStored(gpu, order, choice)) {
         const tuning = await tuned(gpu);
         const plan = planGram(gpu, net, inputs.n, 0, choice);
-        const verified = which.precision === "verified";
         if (!verified) session.say(planLines(model, plan, tuning).join("\n"));
         method = verified ? "layerwise" : plan.method;
         ({ spectrum: result, diagnosis } = await ntk(gpu, net, weights, inputs.values, {

@@ -1,3 +1,5 @@
+import { U64 } from "./0-double.ts";
+
 /** The activations that a network may have, in the order of the numbers that `activations.wgsl` knows them by. */
 export const ACTIVATIONS = [
   "relu",
@@ -194,9 +196,6 @@ export function steepness(
     return { first: Math.max(1, Math.abs(slope)), second, jump: Math.abs(1 - slope) };
   return { first, second, jump: 0 };
 }
-
-/** Half a unit in the last place of 1 in f64. */
-const U64 = 2 ** -53;
 
 /**
  * How far `phi` and `phiPrime` may be from the exact ones, at a z that f64 holds.

@@ -7,6 +7,9 @@ export const U64 = 2 ** -53;
 /** γ_k = k u / (1 − k u): what k roundings in f64 one after the other are off by, relatively. */
 export const gamma64 = (k: number): number => (k * U64) / (1 - k * U64);
 
+/** For the roundings of bounds themselves, which are sums of positive terms. */
+export const SLACK = 1 + 2 ** -30;
+
 /** Terms that `rowProducts` adds before their sum joins the sum of sums. */
 const BLOCK = 32;
 

@@ -11,6 +11,7 @@ import {
   powerAgainst,
   rowNorms,
   rowProducts,
+  SLACK,
   turned,
   turns,
 } from "./0-double.ts";
@@ -69,7 +70,7 @@ export function spectralBound(
     best = Math.min(best, (norm64(next) + missing) ** (1 / 2 ** (s + 1)));
     square = next;
   }
-  return (best * (1 + 2 ** -30)) / power;
+  return (best * SLACK) / power;
 }
 
 /**
@@ -78,8 +79,8 @@ export function spectralBound(
  * @param inputs f32 [n, net.inputs] row-major
  *
  * **Error** of a unit |δz| ≤ c ‖W_h‖ (‖δa‖ + γ_k ‖a‖) + γ₃ |β b_h|; of a sample ‖δz‖ ≤ c ‖W‖ ‖δa‖ + what rounding adds;
- * then ‖δa‖ ≤ max |φ′| ‖δz‖ + that of φ. They hold whatever the
- * data, short of underflow; `phiError64` says what they ask of the host.
+ * then ‖δa‖ ≤ max |φ′| ‖δz‖ + that of φ. They hold whatever the data, short of underflow; `phiError64` says what they ask
+ * of the host.
  * **Cost** 2 · n · parameters flops, and 2 · units² · fanIn a layer where that is less.
  */
 export async function exactForward(

@@ -8,6 +8,7 @@ import {
   PANEL,
   rowNorms,
   rowProducts,
+  SLACK,
   turned,
   turns,
   U64,
@@ -46,9 +47,6 @@ export interface ExactKernel {
   /** Units of samples whose side of the kink is not sure. */
   readonly unsure: number;
 }
-
-/** For the roundings of the bounds themselves, sums of positive terms all of them. */
-const SLACK = 1 + 2 ** -30;
 
 /**
  * Forward and backward pass in f64 on the CPU, with running error bounds.

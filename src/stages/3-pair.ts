@@ -86,12 +86,18 @@ class Slices {
 
   constructor(gpu: Gpu, matrix: Matrix) {
     const { rows, columns } = matrix;
+    using peak = gpu.matrix("peaks", 1, columns);
     const top = gpu.matrix("leading bits", rows, columns);
-    const rest = gpu.matrix("other bits", rows, columns);
+    let rest: Matrix;
+    try {
+      rest = gpu.matrix("other bits", rows, columns);
+    } catch (error) {
+      top.destroy();
+      throw error;
+    }
     this.top = { left: top, right: top };
     this.between = { left: top, right: rest };
     this.last = { left: rest, right: matrix };
-    using peak = gpu.matrix("peaks", 1, columns);
     const across = Math.ceil(pitch(columns) / 4 / 64);
     peaks(gpu, {
       dims: { rows, columns },
@@ -147,13 +153,12 @@ export async function gramPair(
 ): Promise<PairMatrix> {
   await tuned(gpu);
   const meter = gpu.queue.meter(job, "gram", 3 * plan.flops);
-  const high = gpu.matrix("gram", plan.rows, plan.columns);
-  const low = gpu.matrix("gram, low plane", plan.rows, plan.columns);
-  const destroy = () => {
-    high.destroy();
-    low.destroy();
-  };
+  const made: Matrix[] = [];
+  const destroy = () => made.forEach((plane) => plane.destroy());
   try {
+    for (const name of ["gram", "gram, low plane"])
+      made.push(gpu.matrix(name, plan.rows, plan.columns));
+    const [high, low] = made;
     const out = { high, low };
     if (plan.method === "jacobian") await addPanels(gpu, net, acts, signals, out, meter);
     else await addLayers(gpu, net, acts, signals, out, meter);

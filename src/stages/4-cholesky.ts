@@ -1,7 +1,7 @@
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { chain64, gamma64, norm64, rowNorms, rowProducts, turns, U64 } from "./0-double.ts";
+import { chain64, gamma64, norm64, rowNorms, rowProducts, SLACK, turns, U64 } from "./0-double.ts";
 
 /** A symmetric matrix in f64 on the host. */
 export interface HostMatrix {
@@ -110,7 +110,7 @@ export async function cholesky(
   const gamma = gamma64(chain(n));
   // Products that vanish count with what is below the normal numbers.
   const lost = n * n * 2 ** -1060;
-  const error = ((gamma * trace) / (1 - gamma) + U64 * largest + lost) * (1 + 2 ** -30);
+  const error = ((gamma * trace) / (1 - gamma) + U64 * largest + lost) * SLACK;
   const least = -shift - error;
   const solve = (right: Float64Array, solveJob?: Job) =>
     solved(gpu, { gram, order: n }, shift, lower, right, solveJob);

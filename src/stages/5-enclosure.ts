@@ -1,6 +1,16 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { chain64, gamma64, norm64, PANEL, rowNorms, rowProducts, turns, U64 } from "./0-double.ts";
+import {
+  chain64,
+  gamma64,
+  norm64,
+  PANEL,
+  rowNorms,
+  rowProducts,
+  SLACK,
+  turns,
+  U64,
+} from "./0-double.ts";
 import type { DenseEigen } from "./4-dense.ts";
 
 /**
@@ -67,6 +77,3 @@ export async function enclose(
     return own < whole && gap * (1 - 4 * U64) > whole + own ? own : whole;
   });
 }
-
-/** For the roundings of the bounds themselves, sums of positive terms all of them. */
-const SLACK = 1 + 2 ** -30;

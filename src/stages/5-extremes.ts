@@ -1,7 +1,15 @@
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { chain64, gamma64, largest64, norm64, powerAgainst, rowProducts } from "./0-double.ts";
+import {
+  chain64,
+  gamma64,
+  largest64,
+  norm64,
+  powerAgainst,
+  rowProducts,
+  SLACK,
+} from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
 import { cholesky, type HostMatrix } from "./4-cholesky.ts";
 import { hostLanczos } from "./4-krylov.ts";
@@ -30,8 +38,8 @@ const NEARER = 1 / 256;
  * const { value, bound } = await leastEigenvalue(gpu, { gram, order: 2 }); // 1, to a few 2⁻⁵⁰
  * ```
  *
- * **Error** none: the interval is a few γ_k (tr |A| + n |λ|) wide where v has converged, wider where not. **Cost** three or four
- * factorizations, n³ / 3 flops each. **From** Rump 2006.
+ * **Error** none: the interval is a few γ_k (tr |A| + n |λ|) wide where v has converged, wider where not.
+ * **Cost** three or four factorizations, n³ / 3 flops each. **From** Rump 2006.
  */
 export async function leastEigenvalue(
   gpu: Gpu,
@@ -82,12 +90,13 @@ export async function leastEigenvalue(
   }
   // What rounding may have done to the quotient: |v|ᵀ |A| |v| ≤ ‖A‖_F.
   const rounding = gamma64(3 * chain64(n) + 4) * size;
-  for (let below = unit; ; below *= 4) {
+  for (let below = unit; below < Infinity; below *= 4) {
     const proof = await cholesky(gpu, matrix, below - value, job);
     if (!proof.definite) continue;
     const low = Math.max(proof.least, factor.least);
-    return { value, bound: Math.max(value - low, rounding) * (1 + 2 ** -30) };
+    return { value, bound: Math.max(value - low, rounding) * SLACK };
   }
+  return { value, bound: Infinity };
 }
 
 /** The greatest eigenvalue, alike: that of −A from below. */

@@ -4,7 +4,7 @@ import type { Matrix } from "../gpu/matrix.ts";
 import { matrixBytes } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
-import { U64 } from "./0-double.ts";
+import { SLACK, U64 } from "./0-double.ts";
 import { lanczos, ritzVectors } from "./4-lanczos.ts";
 import { ritzError } from "./5-bound.ts";
 
@@ -217,7 +217,7 @@ export function effectiveDimension(
     bound += Math.max(share(lambda + reach) - here, here - share(lambda - reach));
   });
   const roundings = (4 * eigenvalues.length + 8) * U64 * (value + bound);
-  return { value, bound: bound * (1 + 2 ** -30) + roundings };
+  return { value, bound: bound * SLACK + roundings };
 }
 
 /** What is known of how far a computed matrix is from the one that is meant; each default 0. */
