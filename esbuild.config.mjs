@@ -71,6 +71,44 @@ const shareCore = {
   },
 };
 
+/** Names that files export, as far as `export { … }` and declarations say them; `a as b` gives b. */
+const exported = (file) =>
+  [
+    ...readFileSync(file, "utf8").matchAll(
+      /^export (?:\{([^}]*)\}|(?:async )?(?:function\*?|const|class) (\w+))/gm,
+    ),
+  ].flatMap(([, list, name]) =>
+    name
+      ? [name]
+      : list
+          .split(",")
+          .map((each) => each.trim().replace(/^.* as /, ""))
+          .filter((each) => each && !each.startsWith("type ")),
+  );
+
+/** Has dist/theory.js take what lies outside src/theory from the core: by its public name, or by `_` and the name. */
+const fromCore = {
+  name: "from-core",
+  setup({ onResolve, onLoad }) {
+    const own = join(root, "src", "theory");
+    onResolve({ filter: /^\.\.?\/.*\.ts$/ }, ({ kind, path, resolveDir, namespace }) => {
+      const file = resolve(resolveDir, path);
+      if (kind === "entry-point" || namespace === "core" || dirname(file) === own) return undefined;
+      return { path: file, namespace: "core" };
+    });
+    onResolve({ filter: /^\.\/index\.js$/ }, () => ({ path: "./index.js", external: true }));
+    onLoad({ filter: /.*/, namespace: "core" }, ({ path }) => {
+      const core = ["index.ts", "internals.ts"].flatMap((file) =>
+        exported(join(root, "src", file)),
+      );
+      const passed = exported(path).flatMap((name) =>
+        core.includes(name) ? [name] : core.includes(`_${name}`) ? [`_${name} as ${name}`] : [],
+      );
+      return { contents: `export { ${passed.join(", ")} } from "./index.js";`, resolveDir: root };
+    });
+  },
+};
+
 const shared = {
   absWorkingDir: root,
   bundle: true,
@@ -97,6 +135,15 @@ const builds = [
     platform: "neutral",
     target: "es2022",
     minify: true,
+  },
+  {
+    ...shared,
+    entryPoints: ["src/theory.ts"],
+    outfile: "dist/theory.js",
+    platform: "neutral",
+    target: "es2022",
+    minify: true,
+    plugins: [wgslEsbuild, fromCore],
   },
   {
     ...node,
@@ -138,7 +185,7 @@ async function page() {
 
 /** What browsers load, once more through a minifier that looks deeper: a twentieth less. */
 async function smaller(file) {
-  if (basename(file.path) !== "index.js") return file;
+  if (!["index.js", "theory.js"].includes(basename(file.path))) return file;
   const { code } = await minify(file.text, { module: true, ecma: 2020, compress: { passes: 2 } });
   return { path: file.path, contents: code };
 }

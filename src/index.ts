@@ -47,12 +47,7 @@ export {
 export { greatestEigenvalue, leastEigenvalue } from "./stages/5-extremes.ts";
 export { diagnose, type Finding } from "./stages/5-diagnosis.ts";
 export { kernelSpectrum } from "./stages/5-operator.ts";
-export {
-  operatorDensity,
-  spectralDensity,
-  type Density,
-  type DensityOptions,
-} from "./stages/5-density.ts";
 export { boundedSpectrum, isSolved, type BoundedMatrix } from "./stages/5-bounded.ts";
 export { ntk, tangentKernel, type Ntk, type NtkOptions } from "./ntk.ts";
 export { fillJacobian } from "./stages/2-jacobian.ts";
+export * from "./internals.ts";

@@ -13,7 +13,7 @@ const lockFile = join(root, "package-lock.json");
 const installed = join(root, "node_modules", ".webgpu-ntk-lock");
 const built = join(root, "dist", ".built");
 const busy = join(root, "dist", ".busy");
-const outputs = ["index.js", "node.js", "ntk.js", "bench.html"].map((file) =>
+const outputs = ["index.js", "theory.js", "node.js", "ntk.js", "bench.html"].map((file) =>
   join(root, "dist", file),
 );
 

@@ -3,14 +3,11 @@ import {
   forward,
   InputError,
   kernelTimes,
-  operatorDensity,
   planGram,
-  spectralDensity,
   tangentKernel,
   uploadWeights,
-  type Density,
-  type DensityOptions,
 } from "../index.ts";
+import { operatorDensity, spectralDensity, type Density, type DensityOptions } from "../theory.ts";
 import { roundToF32 } from "../formats/table.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
 import { gramChoice, isStored } from "./gram.ts";

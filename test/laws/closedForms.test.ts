@@ -7,14 +7,13 @@ import {
   forward,
   network,
   normals as streamed,
-  operatorDensity,
-  spectralDensity,
   spectrum,
   tangentKernel,
   uploadWeights,
   weights,
 } from "../../src/index.ts";
-import { quadrature } from "../../src/stages/5-density.ts";
+import { operatorDensity, spectralDensity } from "../../src/theory.ts";
+import { quadrature } from "../../src/theory/density.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin } from "../reference/compare.ts";
 import { eigenvalues, normals } from "../reference/eigen.ts";

@@ -3,11 +3,11 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Matrix } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
-import { normals64 } from "./0-normal.ts";
-import { hostLanczos } from "./4-krylov.ts";
-import { lanczos, ritzVectors } from "./4-lanczos.ts";
-import { implicitQl, type Tridiagonal } from "./4-tridiagonal.ts";
-import { figuresOf } from "./5-spectrum.ts";
+import { normals64 } from "../stages/0-normal.ts";
+import { hostLanczos } from "../stages/4-krylov.ts";
+import { lanczos, ritzVectors } from "../stages/4-lanczos.ts";
+import { implicitQl, type Tridiagonal } from "../stages/4-tridiagonal.ts";
+import { figuresOf } from "../stages/5-spectrum.ts";
 
 /** How a density is estimated, and where. */
 export interface DensityOptions extends Job {

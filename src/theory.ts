@@ -1,0 +1,6 @@
+export {
+  operatorDensity,
+  spectralDensity,
+  type Density,
+  type DensityOptions,
+} from "./theory/density.ts";
