@@ -3,8 +3,25 @@
  * with _: they are no part of the library's promise.
  */
 export { dispose as _dispose } from "./gpu/matrix.ts";
-export { checkOptions as _checkOptions } from "./gpu/values.ts";
-export { normals64 as _normals64 } from "./stages/0-normal.ts";
+export { defineShader as _defineShader } from "./gpu/shader.ts";
+export {
+  checkOptions as _checkOptions,
+  described as _described,
+  ownValues as _ownValues,
+} from "./gpu/values.ts";
+export { bits as _bits, normals64 as _normals64 } from "./stages/0-normal.ts";
+export { storeProduct as _storeProduct } from "./stages/0-product.ts";
+export { checkWeights as _checkWeights } from "./stages/0-weights.ts";
+export {
+  fillForward as _fillForward,
+  forwardFlops as _forwardFlops,
+  sampleCount as _sampleCount,
+} from "./stages/1-forward.ts";
+export {
+  backwardFlops as _backwardFlops,
+  fillSignals as _fillSignals,
+} from "./stages/2-backward.ts";
+export { turnInto as _turnInto } from "./stages/2-tangent.ts";
 export { hostLanczos as _hostLanczos } from "./stages/4-krylov.ts";
 export { implicitQl as _implicitQl } from "./stages/4-tridiagonal.ts";
 export { figuresOf as _figuresOf } from "./stages/5-spectrum.ts";

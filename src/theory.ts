@@ -4,3 +4,6 @@ export {
   type Density,
   type DensityOptions,
 } from "./theory/density.ts";
+export { LOSSES, type Loss } from "./theory/loss.ts";
+export { DivergenceError, type TrainingOptions } from "./theory/options.ts";
+export { Training, type Steps, type TrainingState } from "./theory/training.ts";

@@ -4,7 +4,7 @@ import transcendentalWgsl from "../../shaders/fragments/transcendental.wgsl";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { dispose, Matrix } from "../gpu/matrix.ts";
-import type { Job } from "../gpu/queue.ts";
+import type { Job, Meter } from "../gpu/queue.ts";
 import { described, type Values } from "../gpu/values.ts";
 import { ACTIVATIONS } from "./0-activation.ts";
 import { FiniteCheck } from "./0-finite.ts";
@@ -98,40 +98,56 @@ async function recordForward(
       if (matrix !== given) matrix.destroy();
     });
   try {
-    const flops = net.layers.reduce((sum, l) => sum + productFlops(l.fanIn, l.units, n), 0);
-    const meter = gpu.queue.meter(job, "forward", flops);
-    for (const layer of net.layers) {
-      const { transposed, bias } = weights.layers[layer.index];
-      const place = `layer ${layer.index + 1}`;
-      z.push(gpu.matrix(`pre-activations of ${place}`, layer.units, n));
-      a.push(gpu.matrix(`activations of ${place}`, layer.units, n));
-      await activate(
-        gpu,
-        {
-          buffers: {
-            left: transposed,
-            right: a[layer.index],
-            bias,
-            z: z[layer.index],
-            a: a[layer.index + 1],
-          },
-          scale: layer.scale,
-          shift: layer.shift,
-          sizes: { ACTIVATION: ACTIVATIONS.indexOf(layer.activation), SLOPE: net.slope },
-        },
-        meter,
-      );
-      check.watch(z[layer.index], {
-        caller: "forward",
-        operand: `the pre-activations of ${place}, [units, samples],`,
-        cure: "Scale the weights or the inputs down.",
-      });
+    for (const { index, units } of net.layers) {
+      z.push(gpu.matrix(`pre-activations of layer ${index + 1}`, units, n));
+      a.push(gpu.matrix(`activations of layer ${index + 1}`, units, n));
     }
+    await fillForward(
+      gpu,
+      net,
+      weights,
+      a,
+      z,
+      gpu.queue.meter(job, "forward", forwardFlops(net, n)),
+    );
+    z.forEach((matrix, index) =>
+      check.watch(matrix, {
+        caller: "forward",
+        operand: `the pre-activations of layer ${index + 1}, [units, samples],`,
+        cure: "Scale the weights or the inputs down.",
+      }),
+    );
     // The outputs are pre-activations; the linear copy of them is of no use.
     a.pop()?.destroy();
     return { n, a, z, destroy, [dispose]: destroy };
   } catch (error) {
     destroy();
     throw error;
+  }
+}
+
+/** Floating-point operations of a forward pass. */
+export const forwardFlops = (net: Network, n: number): number =>
+  net.layers.reduce((sum, { fanIn, units }) => sum + productFlops(fanIn, units, n), 0);
+
+/**
+ * The forward pass into matrices that are there already, without any wait for its end.
+ *
+ * @param a what layer l sees at `a[l]` [fanIn, n], of which `a[0]` are the inputs; one more than layers
+ * @param z pre-activations of layer l at `z[l]` [units, n]
+ */
+export async function fillForward(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  a: readonly Matrix[],
+  z: readonly Matrix[],
+  meter: Meter,
+): Promise<void> {
+  for (const { index, activation, scale, shift } of net.layers) {
+    const { transposed: left, bias } = weights.layers[index];
+    const buffers = { left, right: a[index], bias, z: z[index], a: a[index + 1] };
+    const sizes = { ACTIVATION: ACTIVATIONS.indexOf(activation), SLOPE: net.slope };
+    await activate(gpu, { buffers, scale, shift, sizes }, meter);
   }
 }

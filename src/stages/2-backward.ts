@@ -7,7 +7,7 @@ import seedWgsl from "../../shaders/2-backward/seed.wgsl";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { dispose, pitch, type Matrix } from "../gpu/matrix.ts";
-import type { Job } from "../gpu/queue.ts";
+import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import { ACTIVATIONS } from "./0-activation.ts";
 import { FiniteCheck } from "./0-finite.ts";
@@ -105,33 +105,54 @@ export async function recordBackward(
       groups: [Math.ceil(pitch(columns) / 4 / 64), Math.ceil(net.outputs / 16) * 16],
       flops: g[last].bytes,
     });
-    const flops = net.layers
-      .slice(1)
-      .reduce((sum, l) => sum + productFlops(l.units, l.fanIn, columns), 0);
-    const meter = gpu.queue.meter(job, "backward", flops);
-    for (let index = last - 1; index >= 0; index--) {
-      const layer = net.layers[index];
-      const above = weights.layers[index + 1].weight as Matrix;
-      g[index] = gpu.matrix(`signals of layer ${index + 1}`, layer.units, columns);
-      await mask(
-        gpu,
-        {
-          buffers: { left: above, right: g[index + 1], z: acts.z[index], out: g[index] },
-          outputs: count,
-          scale: net.layers[index + 1].scale,
-          sizes: { ACTIVATION: ACTIVATIONS.indexOf(layer.activation), SLOPE: net.slope },
-        },
-        meter,
-      );
+    const below = net.layers.slice(0, last);
+    for (const { index, units } of below)
+      g[index] = gpu.matrix(`signals of layer ${index + 1}`, units, columns);
+    const meter = gpu.queue.meter(job, "backward", backwardFlops(net, columns));
+    await fillSignals(gpu, net, weights, acts.z, g, count, meter);
+    for (const { index } of below.reverse())
       check.watch(g[index], {
         caller: "backward",
         operand: `the signals of layer ${index + 1}, [units, samples · outputs],`,
         cure: "Scale the weights down.",
       });
-    }
     return { outputs: count, g, destroy, [dispose]: destroy };
   } catch (error) {
     destroy();
     throw error;
+  }
+}
+
+/** Floating-point operations of a backward pass without weight gradients. */
+export const backwardFlops = (net: Network, columns: number): number =>
+  net.layers
+    .slice(1)
+    .reduce((sum, { fanIn, units }) => sum + productFlops(units, fanIn, columns), 0);
+
+/**
+ * The way back from the outputs' signals, into matrices that are there already, without any wait for its end.
+ *
+ * @param z pre-activations, as the forward pass left them
+ * @param g signals of layer l at `g[l]` [units, samples · count]; those of the last layer are given
+ * @param count signals that lie side by side for each sample
+ */
+export async function fillSignals(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  z: readonly Matrix[],
+  g: readonly Matrix[],
+  count: number,
+  meter: Meter,
+): Promise<void> {
+  for (let index = net.layers.length - 2; index >= 0; index--) {
+    const left = weights.layers[index + 1].weight as Matrix;
+    const buffers = { left, right: g[index + 1], z: z[index], out: g[index] };
+    const sizes = {
+      ACTIVATION: ACTIVATIONS.indexOf(net.layers[index].activation),
+      SLOPE: net.slope,
+    };
+    const { scale } = net.layers[index + 1];
+    await mask(gpu, { buffers, outputs: count, scale, sizes }, meter);
   }
 }

@@ -56,15 +56,20 @@ const act = (net: Network, { activation }: Layer) => ({
   SLOPE: net.slope,
 });
 
-function turned(gpu: Gpu, matrix: Matrix): Matrix {
+/** out [columns, rows] = matrix [rows, columns] on its side. */
+export function turnInto(gpu: Gpu, matrix: Matrix, out: Matrix): void {
   const { rows, columns } = matrix;
-  const out = gpu.matrix(`${matrix.name}, turned`, columns, rows);
   turn(gpu, {
     dims: { rows, columns },
     buffers: { matrix, out },
     groups: [Math.ceil(columns / 64), 4 * Math.ceil(rows / 16)],
     flops: rows * columns,
   });
+}
+
+function turned(gpu: Gpu, matrix: Matrix): Matrix {
+  const out = gpu.matrix(`${matrix.name}, turned`, matrix.columns, matrix.rows);
+  turnInto(gpu, matrix, out);
   return out;
 }
 

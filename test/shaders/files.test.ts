@@ -76,7 +76,7 @@ test.each(entries)(
   },
 );
 
-test("every shader is used: entry points by exactly one stage, or file of the bench, fragments by one at least", () => {
+test("every shader is used: entry points by exactly one stage, or file of theory or bench, fragments by one at least", () => {
   const users = new Map<string, string[]>(wgsl.map((path) => [path, []]));
   const sources = ["src", "bench"].flatMap((folder) =>
     filesIn(join(root, folder), ".ts")
@@ -93,8 +93,10 @@ test("every shader is used: entry points by exactly one stage, or file of the be
   }
   const wrong = [...users].filter(([path, files]) => {
     if (!entries.includes(path)) return files.length === 0;
-    const owner = path.startsWith("bench/") ? "bench/" : "src/stages/";
-    return !(files.length === 1 && files[0].startsWith(owner));
+    const owner = /^[5-9]-/.test(path) ? "src/theory/" : "src/stages/";
+    return !(
+      files.length === 1 && files[0].startsWith(path.startsWith("bench/") ? "bench/" : owner)
+    );
   });
   expect(wrong).toEqual([]);
 });
