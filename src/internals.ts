@@ -9,6 +9,12 @@ export {
   described as _described,
   ownValues as _ownValues,
 } from "./gpu/values.ts";
+export {
+  norm64 as _norm64,
+  rowProducts as _rowProducts,
+  turned as _turned,
+  U64 as _U64,
+} from "./stages/0-double.ts";
 export { bits as _bits, normals64 as _normals64 } from "./stages/0-normal.ts";
 export { storeProduct as _storeProduct } from "./stages/0-product.ts";
 export { checkWeights as _checkWeights } from "./stages/0-weights.ts";
@@ -22,6 +28,10 @@ export {
   fillSignals as _fillSignals,
 } from "./stages/2-backward.ts";
 export { turnInto as _turnInto } from "./stages/2-tangent.ts";
+export { denseEigen as _denseEigen } from "./stages/4-dense.ts";
 export { hostLanczos as _hostLanczos } from "./stages/4-krylov.ts";
-export { implicitQl as _implicitQl } from "./stages/4-tridiagonal.ts";
+export {
+  implicitQl as _implicitQl,
+  tridiagonalEigen as _tridiagonalEigen,
+} from "./stages/4-tridiagonal.ts";
 export { figuresOf as _figuresOf } from "./stages/5-spectrum.ts";

@@ -1,9 +1,33 @@
 export {
+  certify,
+  lossBounds,
+  type Certificate,
+  type Check,
+  type LossBound,
+  type Run,
+  type Statement,
+} from "./theory/certificate.ts";
+export {
   operatorDensity,
   spectralDensity,
   type Density,
   type DensityOptions,
 } from "./theory/density.ts";
-export { LOSSES, type Loss } from "./theory/loss.ts";
+export { descentFilter, flowFilter, functionTimes, type Filter } from "./theory/filters.ts";
+export { alignment, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";
+export { lossAt, LOSSES, type Loss } from "./theory/loss.ts";
 export { DivergenceError, type TrainingOptions } from "./theory/options.ts";
+export {
+  accuracy,
+  ensemble,
+  matrixFunctions,
+  predict,
+  type Blocks,
+  type Ensemble,
+  type MatrixFunctions,
+  type Moment,
+  type Prediction,
+} from "./theory/predict.ts";
+export { Tracker, type TrackedStep, type TrackingOptions } from "./theory/tracking.ts";
+export { rateOf, train, type Rate, type Trained, type TrainOptions } from "./theory/train.ts";
 export { Training, type Steps, type TrainingState } from "./theory/training.ts";

@@ -46,3 +46,47 @@ export function checkTargets(targets: Values, n: number, outputs: number, loss: 
       );
   }
 }
+
+/**
+ * The loss of outputs, and how it grows with them, in f64 on the CPU.
+ *
+ * @param u, y outputs and targets [n, O]
+ * @returns L = Σ ℓ_i, and ∂L/∂u [n, O]
+ */
+export function lossAt(
+  loss: Loss,
+  u: ArrayLike<number>,
+  y: ArrayLike<number>,
+  outputs: number,
+): { readonly value: number; readonly slopes: Float64Array } {
+  const slopes = new Float64Array(u.length);
+  let value = 0;
+  for (let at = 0; at < u.length; at += outputs) {
+    let [top, sum] = [-Infinity, 0];
+    for (let o = at; o < at + outputs; o++) top = Math.max(top, u[o]);
+    for (let o = at; o < at + outputs; o++) sum += Math.exp(u[o] - top);
+    if (loss === "softmax") value += Math.log(sum);
+    for (let o = at; o < at + outputs; o++) {
+      const rest = u[o] - y[o];
+      const margin = u[o] * y[o];
+      if (loss === "mse") {
+        value += 0.5 * rest * rest;
+        slopes[o] = rest;
+      } else if (loss === "logistic") {
+        value += Math.max(-margin, 0) + Math.log1p(Math.exp(-Math.abs(margin)));
+        slopes[o] = -y[o] / (1 + Math.exp(margin));
+      } else {
+        value += y[o] * (top - u[o]);
+        slopes[o] = Math.exp(u[o] - top) / sum - y[o];
+      }
+    }
+  }
+  return { value, slopes };
+}
+
+/** The largest curvature of a loss in its outputs: descent is stable below 2 / (that · λ_max). */
+export const CURVATURE: Readonly<Record<Loss, number>> = {
+  mse: 1,
+  logistic: 1 / 4,
+  softmax: 1 / 2,
+};

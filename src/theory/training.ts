@@ -282,27 +282,18 @@ export class Training {
     return { losses, gradientNorms };
   }
 
+  /** Reads the weights back as they are now, rounded to f32. */
+  async values(job?: Job): Promise<LayerWeights[]> {
+    return this.#read("weight", job);
+  }
+
   /** Reads back all that the next step depends on. */
   async state(job?: Job): Promise<TrainingState> {
-    const read = async (key: "weight" | "rest" | "velocity"): Promise<LayerWeights[]> => {
-      const layers: LayerWeights[] = [];
-      for (const { weight, bias } of this.#parameters) {
-        const { rows, columns } = weight.weight;
-        const values = await this.#gpu.read(weight[key], job);
-        const turned = new Float32Array(rows * columns);
-        for (let k = 0; k < rows; k++)
-          for (let h = 0; h < columns; h++) turned[h * rows + k] = values[k * columns + h];
-        layers.push({ weight: turned, bias: bias && (await this.#gpu.read(bias[key], job)) });
-      }
-      return layers;
-    };
-    const step = this.#step;
-    const [weights, rest] = [await read("weight"), await read("rest")];
     return {
-      step,
-      weights,
-      rest,
-      velocity: this.options.momentum > 0 ? await read("velocity") : null,
+      step: this.#step,
+      weights: await this.#read("weight", job),
+      rest: await this.#read("rest", job),
+      velocity: this.options.momentum > 0 ? await this.#read("velocity", job) : null,
     };
   }
 
@@ -313,6 +304,19 @@ export class Training {
 
   [dispose](): void {
     this.destroy();
+  }
+
+  async #read(key: "weight" | "rest" | "velocity", job?: Job): Promise<LayerWeights[]> {
+    const layers: LayerWeights[] = [];
+    for (const { weight, bias } of this.#parameters) {
+      const { rows, columns } = weight.weight;
+      const values = await this.#gpu.read(weight[key], job);
+      const turned = new Float32Array(rows * columns);
+      for (let k = 0; k < rows; k++)
+        for (let h = 0; h < columns; h++) turned[h * rows + k] = values[k * columns + h];
+      layers.push({ weight: turned, bias: bias && (await this.#gpu.read(bias[key], job)) });
+    }
+    return layers;
   }
 
   /** One step, without waiting for it; what it did is noted in a row of the history. */

@@ -1,0 +1,131 @@
+import type { HostMatrix } from "../stages/4-cholesky.ts";
+import { normals64 } from "../stages/0-normal.ts";
+import { hostLanczos } from "../stages/4-krylov.ts";
+import { tridiagonalEigen } from "../stages/4-tridiagonal.ts";
+import { norm64 } from "../stages/0-double.ts";
+
+/** A v for a symmetric matrix on the host. */
+export function times({ gram, order: n }: HostMatrix, vector: Float64Array): Float64Array {
+  const out = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    let sum = 0;
+    const at = i * n;
+    for (let j = 0; j < n; j++) sum += gram[at + j] * vector[j];
+    out[i] = sum;
+  }
+  return out;
+}
+
+/** A number with the half width of its interval. */
+export interface Measured {
+  readonly value: number;
+  readonly bound: number;
+}
+
+/** Steps after which an operator norm is taken as it is; each eighth looks whether it is known well enough. */
+const STEPS = 64;
+/** Share of itself that an operator norm may be off by. */
+const TOLERANCE = 1e-7;
+
+/**
+ * ‖A‖₂ of a symmetric matrix: the largest |Ritz value| of a Lanczos run from a random vector.
+ *
+ * @returns with the residual of that Ritz value as half width: an eigenvalue lies so near; that it is the largest is
+ * probable, not sure
+ *
+ * **Cost** up to 64 products with A.
+ */
+export async function operatorNorm(matrix: HostMatrix): Promise<Measured> {
+  if (norm64(matrix.gram) === 0) return { value: 0, bound: 0 };
+  const ends = (values: Float64Array, last: Float64Array, rest: number): Measured => {
+    const place =
+      Math.abs(values[0]) >= Math.abs(values[values.length - 1]) ? 0 : values.length - 1;
+    return { value: Math.abs(values[place]), bound: Math.abs(rest * last[place]) };
+  };
+  const { tridiagonal, rest } = await hostLanczos(
+    async (vector) => times(matrix, vector),
+    normals64(17, matrix.order),
+    Math.min(matrix.order, STEPS),
+    (soFar, left) => {
+      const { values, last } = tridiagonalEigen(soFar);
+      const { value, bound } = ends(values, last, left);
+      return bound <= TOLERANCE * value;
+    },
+  );
+  const { values, last } = tridiagonalEigen(tridiagonal);
+  return ends(values, last, rest);
+}
+
+/** A − B of matrices on the host. */
+export const minus = (a: Float64Array, b: Float64Array): Float64Array =>
+  a.map((value, at) => value - b[at]);
+
+/** Σ A_ij B_ij. */
+export function innerProduct(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let at = 0; at < a.length; at++) sum += a[at] * b[at];
+  return sum;
+}
+
+/**
+ * How well a kernel is aligned with targets: yᵀ H y / (‖H‖_F ‖y‖²), 1 where H is a multiple of y yᵀ.
+ *
+ * @param gram [n · O, n · O], index i · O + a
+ * @param targets [n · O]
+ * @param centred first takes the mean over samples away, of the features and of each output's targets
+ *
+ * **From** Cristianini et al. 2001; centred as Cortes, Mohri & Rostamizadeh 2012.
+ */
+export function alignment(
+  gram: Float64Array,
+  targets: ArrayLike<number>,
+  outputs: number,
+  centred = false,
+): number {
+  const order = targets.length;
+  const matrix = { gram: centred ? centredGram(gram, order, outputs) : gram, order };
+  const y = Float64Array.from(targets);
+  if (centred) {
+    const mean = new Float64Array(outputs);
+    y.forEach((value, at) => (mean[at % outputs] += (value * outputs) / order));
+    y.forEach((_, at) => (y[at] -= mean[at % outputs]));
+  }
+  const squares = innerProduct(y, y);
+  return innerProduct(y, times(matrix, y)) / (norm64(matrix.gram) * squares);
+}
+
+/** C H C for C = 1 − the mean over samples, of each output by itself. */
+function centredGram(gram: Float64Array, order: number, outputs: number): Float64Array {
+  const share = outputs / order;
+  /** Mean over samples of the columns of one output, [order, outputs]. */
+  const means = new Float64Array(order * outputs);
+  for (let i = 0; i < order; i++)
+    for (let j = 0; j < order; j++)
+      means[i * outputs + (j % outputs)] += share * gram[i * order + j];
+  const whole = new Float64Array(outputs * outputs);
+  for (let i = 0; i < order; i++)
+    for (let b = 0; b < outputs; b++)
+      whole[(i % outputs) * outputs + b] += share * means[i * outputs + b];
+  return gram.map((value, at) => {
+    const [i, j] = [Math.floor(at / order), at % order];
+    const [a, b] = [i % outputs, j % outputs];
+    return value - means[i * outputs + b] - means[j * outputs + a] + whole[a * outputs + b];
+  });
+}
+
+/**
+ * How far the span of some vectors has moved: 1 − ‖V₀ Vᵀ‖²_F / k, 0 where it has not, 1 where all of it is new.
+ *
+ * @param before, after k orthonormal rows each
+ */
+export function subspaceChange(before: Float32Array, after: Float32Array, n: number): number {
+  const k = before.length / n;
+  let sum = 0;
+  for (let a = 0; a < k; a++)
+    for (let b = 0; b < k; b++) {
+      let dot = 0;
+      for (let i = 0; i < n; i++) dot += before[a * n + i] * after[b * n + i];
+      sum += dot * dot;
+    }
+  return 1 - sum / k;
+}
