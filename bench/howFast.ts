@@ -8,7 +8,8 @@ const SHOWN = [
   /^product (activate|mask) gelu n=1024 /,
   /^rows n=1024 /,
   /^finite rows=2048 /,
-  /^multiply n=4096$/,
+  /^((symmetric|plain) )?multiply n=4096$/,
+  /^lanczos step n=4096 /,
   /^project n=4096 /,
   /^subtract n=4096 /,
 ];

@@ -1,23 +1,29 @@
+import { dispose } from "../../src/gpu/matrix.ts";
 import type { Gpu, Matrix } from "../../src/index.ts";
+
+type Disposed = { [dispose](): void };
 
 /** Makes matrices and frees them all at once. */
 export interface Operands {
   upload(name: string, rows: number, columns: number, values: Float32Array): Matrix;
   matrix(name: string, rows: number, columns: number): Matrix;
+  /** What else is to be freed with them. */
+  keep<T extends Disposed>(thing: T): T;
   readonly destroy: () => void;
 }
 
 /** A row's operands on the device. */
 export function onDevice(gpu: Gpu): Operands {
-  const made: Matrix[] = [];
-  const keep = (matrix: Matrix): Matrix => {
-    made.push(matrix);
-    return matrix;
+  const made: Disposed[] = [];
+  const keep = <T extends Disposed>(thing: T): T => {
+    made.push(thing);
+    return thing;
   };
   return {
     upload: (...given) => keep(gpu.upload(...given)),
     matrix: (...given) => keep(gpu.matrix(...given)),
-    destroy: () => made.forEach((matrix) => matrix.destroy()),
+    keep,
+    destroy: () => made.forEach((thing) => thing[dispose]()),
   };
 }
 

@@ -1,81 +1,19 @@
-import loadWgsl from "../../shaders/fragments/load.wgsl";
-import collapseWgsl from "../../shaders/4-lanczos/collapse.wgsl";
-import gatherWgsl from "../../shaders/4-lanczos/gather.wgsl";
-import multiplyWgsl from "../../shaders/4-lanczos/multiply.wgsl";
-import projectWgsl from "../../shaders/4-lanczos/project.wgsl";
-import scaleWgsl from "../../shaders/4-lanczos/scale.wgsl";
-import subtractWgsl from "../../shaders/4-lanczos/subtract.wgsl";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { dispose, pitch, type Matrix } from "../gpu/matrix.ts";
+import { dispose, type Matrix } from "../gpu/matrix.ts";
 import { checkMatrixFits } from "../gpu/plan.ts";
 import type { Job } from "../gpu/queue.ts";
-import { defineShader } from "../gpu/shader.ts";
 import { checkOptions, ownValues, type Values } from "../gpu/values.ts";
 import { norm64 } from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
 import { storeProduct } from "./0-product.ts";
+import { LanczosStep } from "./4-step.ts";
 import {
   tridiagonalEigen,
   tridiagonalVectors,
   type Tridiagonal,
   type TridiagonalEigen,
 } from "./4-tridiagonal.ts";
-
-export const multiply = defineShader({
-  name: "multiply",
-  wgsl: [multiplyWgsl, loadWgsl],
-  dims: ["n", "vectors", "blocks", "step"],
-  buffers: {
-    matrix: ["read", "n", "n"],
-    basis: ["read", "vectors", "n"],
-    partial: ["read_write", "blocks", "n"],
-  },
-  sizes: {},
-});
-export const gather = defineShader({
-  name: "gather",
-  wgsl: [gatherWgsl, loadWgsl],
-  dims: ["n", "vectors", "blocks", "step", "scale"],
-  buffers: { partial: ["read", "blocks", "n"], basis: ["read_write", "vectors", "n"] },
-  sizes: {},
-});
-export const project = defineShader({
-  name: "project",
-  wgsl: [projectWgsl, loadWgsl],
-  dims: ["n", "vectors", "chunks", "step", "first", "last"],
-  buffers: { basis: ["read", "vectors", "n"], dots: ["read_write", "chunks", "vectors"] },
-  sizes: {},
-});
-export const collapse = defineShader({
-  name: "collapse",
-  wgsl: [collapseWgsl, loadWgsl],
-  dims: ["vectors", "chunks", "step", "round"],
-  buffers: {
-    dots: ["read", "chunks", "vectors"],
-    weights: ["read_write", 1, "vectors"],
-    tridiagonal: ["read_write", 2, "vectors"],
-  },
-  sizes: {},
-});
-export const subtract = defineShader({
-  name: "subtract",
-  wgsl: [subtractWgsl, loadWgsl],
-  dims: ["n", "vectors", "step"],
-  buffers: { weights: ["read", 1, "vectors"], basis: ["read_write", "vectors", "n"] },
-  sizes: {},
-});
-export const scale = defineShader({
-  name: "scale",
-  wgsl: [scaleWgsl, loadWgsl],
-  dims: ["n", "vectors", "chunks", "step"],
-  buffers: {
-    dots: ["read", "chunks", "vectors"],
-    basis: ["read_write", "vectors", "n"],
-    tridiagonal: ["read_write", 2, "vectors"],
-  },
-  sizes: {},
-});
 
 /** How long the iteration runs, and for what. */
 export interface LanczosOptions extends Job {
@@ -221,31 +159,23 @@ export async function ritzVectors(
   return out;
 }
 
-/** One run of the iteration: its buffers, and what T holds so far. */
+/** One run of the iteration, and what T holds so far. */
 class Run {
   readonly #gpu: Gpu;
-  readonly #matrix: Matrix;
+  readonly #n: number;
   readonly #basis: Matrix;
   readonly #power: number;
   readonly #seed: number;
-  readonly #partial: Matrix;
-  readonly #dots: Matrix;
-  readonly #weights: Matrix;
-  readonly #tridiagonal: Matrix;
+  readonly #step: LanczosStep;
   #drawn = 0;
 
   constructor(gpu: Gpu, matrix: Matrix, basis: Matrix, power: number, seed: number) {
-    const { rows: n } = matrix;
-    const { rows: vectors } = basis;
     this.#gpu = gpu;
-    this.#matrix = matrix;
+    this.#n = matrix.rows;
     this.#basis = basis;
     this.#power = power;
     this.#seed = seed;
-    this.#partial = gpu.matrix("lanczos product", Math.ceil(n / 64), n);
-    this.#dots = gpu.matrix("lanczos inner products", Math.ceil(n / 256), vectors);
-    this.#weights = gpu.matrix("lanczos weights", 1, vectors);
-    this.#tridiagonal = gpu.matrix("lanczos T", 2, vectors);
+    this.#step = new LanczosStep(gpu, matrix, basis, power);
   }
 
   /** Row 0 of the basis: a given direction, or a random one. */
@@ -260,7 +190,7 @@ class Run {
   }
 
   async iterate(steps: number, top: number, bottom: number, tolerance: number, job: Job) {
-    const n = this.#matrix.rows;
+    const n = this.#n;
     const alpha = new Float64Array(steps);
     const beta = new Float64Array(steps);
     const total = 2 * n * n * steps + 4 * n * steps * steps;
@@ -271,10 +201,10 @@ class Run {
     for (;;) {
       const end = Math.min(steps, done + batch);
       for (let step = done; step < end; step++) {
-        this.#step(step);
+        this.#step.record(step);
         await meter(2 * n * n + 8 * n * (step + 1));
       }
-      const values = await this.#gpu.read(this.#tridiagonal, job);
+      const values = await this.#gpu.read(this.#step.tridiagonal, job);
       let step = done;
       for (; step < end; step++) {
         alpha[step] = values[step];
@@ -312,7 +242,7 @@ class Run {
 
   /** A random unit vector becomes row `row` of the basis. */
   #draw(row: number): void {
-    const n = this.#matrix.rows;
+    const n = this.#n;
     const start = normals64(this.#seed, n, this.#drawn);
     this.#drawn += n;
     const length = norm64(start);
@@ -323,76 +253,17 @@ class Run {
     );
   }
 
-  /** basis[step + 1] = A basis[step], orthogonal to all before, of length 1; α and β noted. */
-  #step(step: number): void {
-    const { rows: n } = this.#matrix;
-    const dims = { n, vectors: this.#basis.rows, blocks: this.#partial.rows, step };
-    const vec4s = pitch(n) / 4;
-    multiply(this.#gpu, {
-      dims,
-      buffers: { matrix: this.#matrix, basis: this.#basis, partial: this.#partial },
-      groups: [Math.ceil(vec4s / 16), this.#partial.rows],
-      flops: 2 * n * n,
-    });
-    gather(this.#gpu, {
-      dims: { ...dims, scale: this.#power },
-      buffers: { partial: this.#partial, basis: this.#basis },
-      groups: [Math.ceil(vec4s / 64)],
-      flops: this.#partial.rows * n,
-    });
-    this.#orthogonalize(step, 0);
-  }
-
-  /** Takes the components along rows 0 … step out of row step + 1, twice, and scales it to length 1. */
-  #orthogonalize(step: number, firstRound: number): void {
-    const { rows: n } = this.#matrix;
-    const { rows: vectors } = this.#basis;
-    const chunks = this.#dots.rows;
-    const dims = { n, vectors, chunks, step };
-    const vec4s = pitch(n) / 4;
-    const dotsOf = (first: number, last: number) =>
-      project(this.#gpu, {
-        dims: { ...dims, first, last },
-        buffers: { basis: this.#basis, dots: this.#dots },
-        groups: [Math.ceil((last - first + 1) / 64), chunks],
-        flops: 2 * n * (last - first + 1),
-      });
-    for (let round = firstRound; round < firstRound + 2; round++) {
-      dotsOf(0, step);
-      collapse(this.#gpu, {
-        dims: { vectors, chunks, step, round },
-        buffers: { dots: this.#dots, weights: this.#weights, tridiagonal: this.#tridiagonal },
-        groups: [Math.ceil((step + 1) / 64)],
-        flops: chunks * (step + 1),
-      });
-      subtract(this.#gpu, {
-        dims: { n, vectors, step },
-        buffers: { weights: this.#weights, basis: this.#basis },
-        groups: [Math.ceil(vec4s / 16)],
-        flops: 2 * n * (step + 1),
-      });
-    }
-    dotsOf(step + 1, step + 1);
-    scale(this.#gpu, {
-      dims,
-      buffers: { dots: this.#dots, basis: this.#basis, tridiagonal: this.#tridiagonal },
-      groups: [Math.ceil(vec4s / 64)],
-      flops: n * chunks,
-    });
-  }
-
   /** After a step that left only rounding: what is left made orthogonal once more, or a new direction in its place. */
   #renew(step: number, beta: Float64Array, norm: number): void {
     if (!(beta[step] > U * norm)) {
       beta[step] = 0;
       this.#draw(step + 1);
     }
-    this.#orthogonalize(step, 2);
+    this.#step.orthogonalize(step, 2);
   }
 
   [dispose](): void {
-    for (const matrix of [this.#partial, this.#dots, this.#weights, this.#tridiagonal])
-      matrix.destroy();
+    this.#step[dispose]();
   }
 }
 

@@ -1,12 +1,5 @@
 import type { Gpu } from "../../src/node.ts";
-import {
-  collapse,
-  gather,
-  multiply,
-  project,
-  scale,
-  subtract,
-} from "../../src/stages/4-lanczos.ts";
+import { collapse, gather, multiply, project, scale, subtract } from "../../src/stages/4-step.ts";
 import { assertWithin, gamma, UW } from "../reference/compare.ts";
 import { gpuTest } from "../gpu.ts";
 import { Guarded, KINDS, padded, random, report, sample, type Kind } from "./guarded.ts";
@@ -22,6 +15,8 @@ interface Case {
   readonly vectors: number;
   readonly step: number;
   readonly blocks: number;
+  readonly lanes: number;
+  readonly parts: number;
   readonly chunks: number;
   readonly kind: Kind;
   readonly index: number;
@@ -29,21 +24,37 @@ interface Case {
 }
 
 const next = random(11);
-const cases: Case[] = shapes({ n: 21, vectors: 5 }, { n: N, vectors: VECTORS }, 20)
-  .flatMap(({ n, vectors }) => KINDS.map((kind) => ({ n, vectors: Math.max(2, vectors), kind })))
-  .map((each, index) => {
-    const { n, vectors } = each;
-    // The last step, the first, or any.
-    const step = [vectors - 2, 0, Math.floor(next() * (vectors - 1))][index % 3];
-    const [blocks, chunks] = [Math.ceil(n / 64), Math.ceil(n / 256)];
-    const label = JSON.stringify({ ...each, step });
-    return { ...each, step, blocks, chunks, index, label };
-  });
+const cases = casesOf(shapes({ n: 21, vectors: 5 }, { n: N, vectors: VECTORS }, 20));
+/** Of a product with the matrix: more than one strip of 1024 columns too. */
+const products = [
+  ...casesOf([1023, 1024, 1025, 1087, 2049].map((n) => ({ n, vectors: 2 }))),
+  ...cases,
+];
+
+function casesOf(all: readonly { n: number; vectors: number }[]): Case[] {
+  return all
+    .flatMap(({ n, vectors }) => KINDS.map((kind) => ({ n, vectors: Math.max(2, vectors), kind })))
+    .map((each, index) => {
+      const { n, vectors } = each;
+      // The last step, the first, or any.
+      const step = [vectors - 2, 0, Math.floor(next() * (vectors - 1))][index % 3];
+      const [blocks, chunks] = [Math.ceil(n / 64), Math.ceil(n / 256)];
+      const lanes = [8, 16, 32][(index >> 1) % 3];
+      const parts = blocks + lanes * Math.ceil(n / 1024);
+      const label = JSON.stringify({ ...each, step, lanes });
+      return { ...each, step, blocks, lanes, parts, chunks, index, label };
+    });
+}
 
 /** Runs every case; `body` returns error ÷ bound. */
-async function worstOf(gpu: Gpu, name: string, body: (each: Case) => Promise<number>) {
+async function worstOf(
+  gpu: Gpu,
+  name: string,
+  body: (each: Case) => Promise<number>,
+  over = cases,
+) {
   let worst = 0;
-  for (const each of cases) worst = Math.max(worst, await body(each));
+  for (const each of over) worst = Math.max(worst, await body(each));
   report(name, gpu, worst);
 }
 
@@ -65,53 +76,86 @@ function sums(
   return { sum, size };
 }
 
-gpuTest("multiply: a block's share of matrix times vector is within γ(65)", (gpu) =>
-  worstOf(gpu, "multiply", async ({ n, vectors, step, blocks, kind, index, label }) => {
-    const entries = sample(kind, n * n, 2 * index);
-    const rows = sample(kind, vectors * n, 2 * index + 1);
-    using matrix = gpu.upload("matrix", n, n, entries);
-    using basis = gpu.upload("basis", vectors, n, rows);
-    using partial = new Guarded(gpu, "partial", blocks, n);
-    multiply(gpu, {
-      dims: { n, vectors, blocks, step },
-      buffers: { matrix, basis, partial: partial.matrix },
-      groups: [Math.ceil(padded(n) / 4 / 16), blocks],
-      flops: 1,
-    });
-    const { sum, size } = sums(
-      blocks * n,
-      (at) => {
-        const first = 64 * Math.floor(at / n);
-        return [first, Math.min(n, first + 64)];
-      },
-      (at, j) => entries[j * n + (at % n)] * rows[step * n + j],
-    );
-    const bound = size.map((value) => gamma(65, UW) * value);
-    return assertWithin(await partial.read((row) => row < blocks), sum, bound, label).worst;
-  }),
+/** Whether `multiply` leaves a sum at [row, i] of its parts, and `gather` reads it. */
+const isPart = ({ blocks, lanes, parts }: Case, row: number, i: number): boolean =>
+  row < blocks ? i < 64 * (row + 1) : row < parts && i >= 1024 * Math.floor((row - blocks) / lanes);
+
+gpuTest("multiply: a block's or a lane's share of matrix times vector is within γ(36)", (gpu) =>
+  worstOf(
+    gpu,
+    "multiply",
+    async (each) => {
+      const { n, vectors, step, blocks, lanes, parts, kind, index, label } = each;
+      const entries = sample(kind, n * n, 2 * index);
+      for (let i = 0; i < n; i++)
+        for (let j = i + 1; j < n; j++)
+          // Above the tiles of the diagonal nothing is read.
+          entries[i * n + j] = i >> 6 === j >> 6 ? entries[j * n + i] : 1e30;
+      const rows = sample(kind, vectors * n, 2 * index + 1);
+      using matrix = gpu.upload("matrix", n, n, entries);
+      using basis = gpu.upload("basis", vectors, n, rows);
+      using partial = new Guarded(gpu, "partial", parts, n);
+      multiply(gpu, {
+        dims: { n, vectors, blocks, parts, step },
+        buffers: { matrix, basis, partial: partial.matrix },
+        groups: [Math.ceil(n / 1024), blocks],
+        flops: 1,
+        sizes: { LANES: lanes },
+      });
+      const sum = new Float64Array(parts * n);
+      const size = new Float64Array(parts * n);
+      const add = (at: number, term: number) => {
+        sum[at] += term;
+        size[at] += Math.abs(term);
+      };
+      for (let i = 0; i < n; i++)
+        for (let j = 0; j < Math.min(n, 64 * ((i >> 6) + 1)); j++) {
+          const entry = entries[i * n + j];
+          add((i >> 6) * n + j, entry * rows[step * n + i]);
+          const beside = blocks + lanes * (j >> 10) + ((j >> 2) % lanes);
+          if (j >> 6 < i >> 6) add(beside * n + i, entry * rows[step * n + j]);
+        }
+      const found = await partial.read((row, i) => isPart(each, row, i));
+      const values = found.map((value, at) =>
+        isPart(each, Math.floor(at / n), at % n) ? value : 0,
+      );
+      const bound = size.map((value) => gamma(36, UW) * value);
+      return assertWithin(values, sum, bound, label).worst;
+    },
+    products,
+  ),
 );
 
-gpuTest("gather: the next vector is the sum of the blocks, within γ(blocks)", (gpu) =>
-  worstOf(gpu, "gather", async ({ n, vectors, step, blocks, kind, index, label }) => {
-    const shares = sample(kind, blocks * n, index);
-    const power = [1, 0.5, 2 ** -20][index % 3];
-    using partial = gpu.upload("partial", blocks, n, shares);
-    using basis = new Guarded(gpu, "basis", vectors, n);
-    gather(gpu, {
-      dims: { n, vectors, blocks, step, scale: power },
-      buffers: { partial, basis: basis.matrix },
-      groups: [Math.ceil(padded(n) / 4 / 64)],
-      flops: 1,
-    });
-    const { sum, size } = sums(
-      n,
-      () => [0, blocks],
-      (i, b) => power * shares[b * n + i],
-    );
-    const bound = size.map((value) => gamma(blocks, UW) * value);
-    const values = await basis.read((row) => row === step + 1);
-    return assertWithin(values.subarray((step + 1) * n, (step + 2) * n), sum, bound, label).worst;
-  }),
+gpuTest("gather: the next vector is the sum of its parts, within γ(64 + ⌈parts / 64⌉)", (gpu) =>
+  worstOf(
+    gpu,
+    "gather",
+    async (each) => {
+      const { n, vectors, step, blocks, lanes, parts, kind, index, label } = each;
+      const shares = sample(kind, parts * n, index);
+      for (let at = 0; at < shares.length; at++)
+        if (!isPart(each, Math.floor(at / n), at % n)) shares[at] = 1e30;
+      const power = [1, 0.5, 2 ** -20][index % 3];
+      using partial = gpu.upload("partial", parts, n, shares);
+      using basis = new Guarded(gpu, "basis", vectors, n);
+      gather(gpu, {
+        dims: { n, vectors, blocks, parts, lanes, step, scale: power },
+        buffers: { partial, basis: basis.matrix },
+        groups: [Math.ceil(padded(n) / 4 / 16)],
+        flops: 1,
+      });
+      const { sum, size } = sums(
+        n,
+        () => [0, parts],
+        (i, b) => (isPart(each, b, i) ? power * shares[b * n + i] : 0),
+      );
+      const bound = size.map((value) => gamma(64 + Math.ceil(parts / 64), UW) * value);
+      const values = await basis.read((row) => row === step + 1);
+      const row = values.subarray((step + 1) * n, (step + 2) * n);
+      return assertWithin(row, sum, bound, label).worst;
+    },
+    products,
+  ),
 );
 
 gpuTest("project: a chunk's share of an inner product is within γ(67)", (gpu) =>
