@@ -97,8 +97,8 @@ export interface BoundedMatrix extends HostMatrix, MatrixErrors {
  * @param gpu where `vectors` are put; not used else
  *
  * **Error** of the solver as `enclose` says; what is known of the matrix as {@link halfWidth} says.
- * **Cost** about 11 n³ flops: n = 512 half a second, 1024 four, 2048 half a minute; of λ_max and λ_min alone, from n = 256
- * on, about 2.5 n³, 2048 six seconds.
+ * **Cost** about 8 n³ flops: n = 512 a quarter of a second, 1024 one and a half, 2048 ten; of λ_max and λ_min alone, from
+ * n = 256 on, about 2.5 n³, 2048 five seconds.
  * @throws InputError beyond n = 4096
  */
 export async function boundedSpectrum(
