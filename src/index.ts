@@ -17,12 +17,6 @@ export { forward, type Activations } from "./stages/1-forward.ts";
 export { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 export { backward, type Signals } from "./stages/2-backward.ts";
 export { productCandidates, tuned, type Tuning } from "./stages/0-search.ts";
-export {
-  jacobianTimes,
-  jacobianTransposed,
-  kernelTimes,
-  type Tangent,
-} from "./stages/2-tangent.ts";
 export { gram, gramTiles, type GramTile } from "./stages/3-gram.ts";
 export { planGram, type GramOptions, type GramPlan, type Route } from "./stages/3-plan.ts";
 export { exactKernel, gramError, type ExactKernel } from "./stages/3-exact.ts";
@@ -46,7 +40,6 @@ export {
 } from "./stages/4-cholesky.ts";
 export { greatestEigenvalue, leastEigenvalue } from "./stages/5-extremes.ts";
 export { diagnose, type Finding } from "./stages/5-diagnosis.ts";
-export { kernelSpectrum } from "./stages/5-operator.ts";
 export { boundedSpectrum, isSolved, type BoundedMatrix } from "./stages/5-bounded.ts";
 export { ntk, tangentKernel, type Ntk, type NtkOptions } from "./ntk.ts";
 export { fillJacobian } from "./stages/2-jacobian.ts";

@@ -16,7 +16,12 @@ export {
   U64 as _U64,
 } from "./stages/0-double.ts";
 export { bits as _bits, normals64 as _normals64 } from "./stages/0-normal.ts";
-export { storeProduct as _storeProduct } from "./stages/0-product.ts";
+export { FiniteCheck as _FiniteCheck } from "./stages/0-finite.ts";
+export {
+  add as _add,
+  defineProduct as _defineProduct,
+  storeProduct as _storeProduct,
+} from "./stages/0-product.ts";
 export { checkWeights as _checkWeights } from "./stages/0-weights.ts";
 export {
   fillForward as _fillForward,
@@ -26,12 +31,18 @@ export {
 export {
   backwardFlops as _backwardFlops,
   fillSignals as _fillSignals,
+  mask as _mask,
 } from "./stages/2-backward.ts";
-export { turnInto as _turnInto } from "./stages/2-tangent.ts";
 export { denseEigen as _denseEigen } from "./stages/4-dense.ts";
-export { hostLanczos as _hostLanczos } from "./stages/4-krylov.ts";
+export { drawnSamples as _drawnSamples, inputsOf as _inputsOf } from "./stages/3-exact.ts";
+export { hostLanczos as _hostLanczos, inner as _inner } from "./stages/4-krylov.ts";
 export {
   implicitQl as _implicitQl,
   tridiagonalEigen as _tridiagonalEigen,
 } from "./stages/4-tridiagonal.ts";
-export { figuresOf as _figuresOf } from "./stages/5-spectrum.ts";
+export {
+  CONFIDENCE as _CONFIDENCE,
+  endsOf as _endsOf,
+  figuresOf as _figuresOf,
+  placesOf as _placesOf,
+} from "./stages/5-spectrum.ts";

@@ -1,4 +1,10 @@
 export {
+  jacobianTimes,
+  jacobianTransposed,
+  kernelTimes,
+  type Tangent,
+} from "./stages/2-tangent.ts";
+export {
   certify,
   lossBounds,
   type Certificate,
@@ -17,6 +23,7 @@ export { descentFilter, flowFilter, functionTimes, type Filter } from "./theory/
 export { alignment, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";
 export { lossAt, LOSSES, type Loss } from "./theory/loss.ts";
 export { DivergenceError, type TrainingOptions } from "./theory/options.ts";
+export { kernelSpectrum } from "./theory/operator.ts";
 export {
   accuracy,
   ensemble,

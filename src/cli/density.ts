@@ -2,12 +2,17 @@ import {
   decideKinks,
   forward,
   InputError,
-  kernelTimes,
   planGram,
   tangentKernel,
   uploadWeights,
 } from "../index.ts";
-import { operatorDensity, spectralDensity, type Density, type DensityOptions } from "../theory.ts";
+import {
+  kernelTimes,
+  operatorDensity,
+  spectralDensity,
+  type Density,
+  type DensityOptions,
+} from "../theory.ts";
 import { roundToF32 } from "../formats/table.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
 import { gramChoice, isStored } from "./gram.ts";

@@ -2,7 +2,6 @@ import {
   boundedSpectrum,
   InputError,
   isSolved,
-  kernelSpectrum,
   ntk,
   planGram,
   PRECISIONS,
@@ -13,6 +12,7 @@ import {
   type Precision,
   type Spectrum,
 } from "../index.ts";
+import { kernelSpectrum } from "../theory.ts";
 import { flatten, roundToF32, type Table } from "../formats/table.ts";
 import { CONFIDENCE } from "../stages/5-spectrum.ts";
 import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";

@@ -40,8 +40,7 @@ export async function denseEigen(
  * The eigenvalues by the same way, and eigenvectors of a few: those of T by inverse iteration, reflected back.
  *
  * @param places of the eigenvalues whose vectors are wanted, ascending
- * @returns largest first, and what they are off by at the most as LAPACK judges its own solvers: 60 n ulp of ‖A‖; no
- * proof, where `enclose` gives one. Vectors [places, n], one a row
+ * @returns largest first; vectors [places, n], one a row
  *
  * **Cost** 4/3 n³ flops, and 2 n² a vector.
  */
@@ -51,18 +50,21 @@ export async function denseValues(
   n: number,
   places: readonly number[] = [],
   job?: Job,
-): Promise<DenseEigen & { readonly bound: number }> {
+): Promise<DenseEigen> {
   const turn = turns(gpu, job, "dense", (4 * n ** 3) / 3 + 2 * places.length * n * n);
   const reduction = await reduced(matrix, n, turn);
   const { values } = tridiagonalEigen(reduction.tridiagonal);
-  const size = Math.max(Math.abs(values[0]), Math.abs(values[n - 1]));
   const vectors = tridiagonalVectors(
     reduction.tridiagonal,
     places.map((place) => values[place]),
   );
   if (places.length > 0) await reflectBack(reduction, n, vectors, turn);
-  return { values, vectors, bound: 120 * n * U64 * size };
+  return { values, vectors };
 }
+
+/** What all eigenvalues are off by at the most as LAPACK judges its own solvers, 60 n ulp of ‖A‖: no proof, as `enclose` is. */
+export const solverBound = (values: Float64Array): number =>
+  120 * values.length * U64 * Math.max(Math.abs(values[0]), Math.abs(values[values.length - 1]));
 
 /** T, and the reflections that led to it: vᵢ [i] in row i of `a`, vᵢᵀvᵢ / 2 in `squares`, 0 where there is none. */
 interface Reduction {

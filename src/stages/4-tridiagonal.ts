@@ -40,10 +40,12 @@ export function implicitQl(
   width: number,
 ): { values: Float64Array; rows: Float64Array } {
   const m = diagonal.length;
-  const carried = rows.slice();
-  const d = Float64Array.from(diagonal);
+  // The larger end first, from the other end where need be: QL is slow, or fails, where sizes grow downward.
+  const from = (i: number) => (Math.abs(diagonal[m - 1]) > Math.abs(diagonal[0]) ? m - 1 - i : i);
+  const d = Float64Array.from(diagonal, (_, i) => diagonal[from(i)]);
   const e = new Float64Array(m);
-  e.set(beside.subarray(0, m - 1));
+  for (let i = 0; i < m - 1; i++) e[i] = beside[Math.min(from(i), from(i + 1))];
+  const carried = rows.map((_, at) => rows[from(Math.floor(at / width)) * width + (at % width)]);
   for (let l = 0; l < m; l++) {
     for (let sweep = 0; ; sweep++) {
       let end = l;

@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import { largest64, powerAgainst } from "./0-double.ts";
 import type { HostMatrix } from "./4-cholesky.ts";
-import { denseEigen, denseValues } from "./4-dense.ts";
+import { denseEigen, denseValues, solverBound } from "./4-dense.ts";
 import { enclose } from "./5-enclosure.ts";
 import { greatestEigenvalue, leastEigenvalue } from "./5-extremes.ts";
 import {
@@ -20,7 +20,7 @@ import {
 /** Eigenvectors that are made by themselves, without all others. */
 const FEW = 32;
 
-/** Up to this order every eigenvalue is solved for in f64 on the CPU; with many vectors, which take six times as long, up to half. */
+/** Up to this order every eigenvalue is solved for in f64 on the CPU. */
 const SOLVED_ORDER = 2048;
 
 /** From this order on the two extreme eigenvalues are found by themselves, where no others are wanted. */
@@ -33,8 +33,7 @@ const onlyExtremes = (order: number, options: EigenvalueChoice): boolean => {
 
 /** Whether eigenvalues of a matrix of this order are solved for in f64 on the CPU, unless that is asked for. */
 export const isSolved = (order: number, options: EigenvalueChoice): boolean =>
-  order <= ((options.vectors ?? 0) > FEW ? SOLVED_ORDER / 2 : SOLVED_ORDER) ||
-  (order <= WHOLE_ORDER && onlyExtremes(order, options));
+  order <= SOLVED_ORDER || (order <= WHOLE_ORDER && onlyExtremes(order, options));
 
 /** @throws InputError for a matrix that is too large to be solved in f64 on the CPU */
 export function checkSolvable(order: number): void {
@@ -61,9 +60,13 @@ async function whole(gpu: Gpu, { gram, order }: HostMatrix, job: Job) {
   };
 }
 
-/** Every eigenvalue, and a few vectors, where no interval is guaranteed anyway. */
+/** Every eigenvalue, and the vectors that are wanted or all, where no interval is guaranteed anyway. */
 async function plain(gpu: Gpu, { gram, order }: HostMatrix, wanted: readonly number[], job: Job) {
-  const { values, vectors, bound } = await denseValues(gpu, gram, order, wanted, job);
+  const { values, vectors } =
+    wanted.length <= FEW
+      ? await denseValues(gpu, gram, order, wanted, job)
+      : await denseEigen(gpu, gram, order, job);
+  const bound = solverBound(values);
   return { values, vectors, solver: values.map(() => bound) };
 }
 
@@ -122,7 +125,7 @@ export async function boundedSpectrum(
   const wanted = places.slice(0, Math.min(options.vectors ?? 0, places.length));
   const { values, vectors, solver } = onlyExtremes(n, options)
     ? await extremes(gpu, { gram, order: n }, job)
-    : confidence < 1 && wanted.length <= FEW
+    : confidence < 1
       ? await plain(gpu, { gram, order: n }, wanted, job)
       : await whole(gpu, { gram, order: n }, job);
   const { trace, effectiveRank } = figuresOf(gram, n);

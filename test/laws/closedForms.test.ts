@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import {
   boundedSpectrum,
   InputError,
-  kernelTimes,
   forward,
   network,
   normals as streamed,
@@ -12,7 +11,7 @@ import {
   uploadWeights,
   weights,
 } from "../../src/index.ts";
-import { operatorDensity, spectralDensity } from "../../src/theory.ts";
+import { kernelTimes, operatorDensity, spectralDensity } from "../../src/theory.ts";
 import { quadrature } from "../../src/theory/density.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin } from "../reference/compare.ts";

@@ -1,13 +1,7 @@
 /** The spectrum of a kernel that is never stored is that of the one that is. */
 import { describe, expect } from "vitest";
-import {
-  InputError,
-  kernelSpectrum,
-  network,
-  ntk,
-  weights,
-  type NetworkSpec,
-} from "../../src/index.ts";
+import { InputError, network, ntk, weights, type NetworkSpec } from "../../src/index.ts";
+import { kernelSpectrum } from "../../src/theory.ts";
 import { hostLanczos } from "../../src/stages/4-krylov.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin } from "../reference/compare.ts";

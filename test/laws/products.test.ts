@@ -1,6 +1,7 @@
 /** J w, Jᵀ v and H v without J and without H. */
 import { expect } from "vitest";
 import * as core from "../../src/index.ts";
+import { jacobianTimes, jacobianTransposed, kernelTimes } from "../../src/theory.ts";
 import { compute, draw, exact as exactly, exactGram, roundings } from "../conformance/problem.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin, gamma, UW } from "../reference/compare.ts";
@@ -39,7 +40,7 @@ for (const [index, spec] of SPECS.entries())
       // What the entries of J are sums of, in sizes: the reference with |W|, |a| and |φ′|.
       const sizes = sizesOfJacobian(problem);
 
-      using direction = await core.jacobianTransposed(gpu, net, weights, acts, v);
+      using direction = await jacobianTransposed(gpu, net, weights, acts, v);
       const found = new Float64Array(p);
       for (const { index: l, fanIn, units, firstParameter } of net.layers) {
         const weight = await gpu.read(direction.layers[l].weight);
@@ -63,8 +64,8 @@ for (const [index, spec] of SPECS.entries())
         "Jᵀ v",
       );
 
-      const w = await core.jacobianTimes(gpu, net, weights, acts, direction);
-      const h = await core.kernelTimes(gpu, net, weights, acts, v);
+      const w = await jacobianTimes(gpu, net, weights, acts, direction);
+      const h = await kernelTimes(gpu, net, weights, acts, v);
       expect(Array.from(h)).toEqual(Array.from(w));
       const right = new Float64Array(order);
       const bound = new Float64Array(order);

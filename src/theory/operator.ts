@@ -2,23 +2,23 @@ import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import { ownValues, type Values } from "../gpu/values.ts";
-import type { Network } from "./0-network.ts";
-import { normals64 } from "./0-normal.ts";
-import { uploadWeights, type DeviceWeights, type LayerWeights } from "./0-weights.ts";
-import { forward, type Activations } from "./1-forward.ts";
-import { decideKinks, type Kinks } from "./1-kinks.ts";
-import { backward } from "./2-backward.ts";
-import { kernelTimes } from "./2-tangent.ts";
-import { drawnSamples, exactKernel, inputsOf } from "./3-exact.ts";
-import { hostLanczos, inner } from "./4-krylov.ts";
-import { tridiagonalEigen, type Tridiagonal } from "./4-tridiagonal.ts";
+import type { Network } from "../stages/0-network.ts";
+import { normals64 } from "../stages/0-normal.ts";
+import { uploadWeights, type DeviceWeights, type LayerWeights } from "../stages/0-weights.ts";
+import { forward, type Activations } from "../stages/1-forward.ts";
+import { decideKinks, type Kinks } from "../stages/1-kinks.ts";
+import { backward } from "../stages/2-backward.ts";
+import { kernelTimes } from "../stages/2-tangent.ts";
+import { drawnSamples, exactKernel, inputsOf } from "../stages/3-exact.ts";
+import { hostLanczos, inner } from "../stages/4-krylov.ts";
+import { tridiagonalEigen, type Tridiagonal } from "../stages/4-tridiagonal.ts";
 import {
   CONFIDENCE,
   endsOf,
   placesOf,
   type EigenvalueChoice,
   type Spectrum,
-} from "./5-spectrum.ts";
+} from "../stages/5-spectrum.ts";
 
 /** Steps at the most: each keeps one vector of f64 on the host. */
 const STEPS = 300;
