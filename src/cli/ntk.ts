@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from "commander";
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { GpuError, InputError, NonFiniteError, PRECISIONS } from "../index.ts";
+import { DivergenceError } from "../theory.ts";
 import { adaptersCommand } from "./adapters.ts";
 import { benchCommand, type BenchCommandOptions } from "./bench.ts";
 import { densityCommand } from "./density.ts";
@@ -10,6 +11,7 @@ import { gramCommand } from "./gram.ts";
 import { jacobianCommand } from "./jacobian.ts";
 import { reportCommand } from "./report.ts";
 import { spectrumCommand } from "./spectrum.ts";
+import { trainCommand, type TrainCommandOptions } from "./train.ts";
 
 type Action = (options: Record<string, never>, signal: AbortSignal) => Promise<void>;
 
@@ -108,6 +110,32 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     .option("--steps <count>", "Lanczos steps a vector; default 64")
     .option("--points <count>", "points of the grid; default 401")
     .option("--axis <how>", "auto, linear or log; default auto");
+  withModel(
+    onDevice(
+      command("train", "gradient descent with the kernel tracked", (async (
+        options: TrainCommandOptions,
+      ) => {
+        if (!(await trainCommand(options, signal))) end(1);
+      }) as Action),
+      "--out <file>",
+      "write the trained weights as .safetensors",
+    ),
+  )
+    .option("--targets <file>", "default: of the inputs' labels")
+    .option("--steps <count>", "how many")
+    .option("--rate <rate>", "a number, auto, or 2.5/lambda for 2.5 / λ_max")
+    .option("--loss <name>", "mse (½ Σ r², no 1/N), logistic or softmax; default mse")
+    .option("--momentum <number>", "from 0, below 1; default 0")
+    .option("--batch <count>", "samples a step; default all")
+    .option("--order <seed>", "seed of the order of batches; default 0")
+    .option("--track <steps>", "look at the kernel every so many steps; default at the ends alone")
+    .addOption(new Option("--precision <how>", `${PRECISIONS.join(", ")}; default compensated`))
+    .option("--test <file>", "held-out samples, for accuracies")
+    .option("--test-targets <file>", "default: of their labels")
+    .option("--certify", "the convergence argument, inequality by inequality")
+    .option("--require", "the same, and status 1 where one does not hold")
+    .option("--checkpoint <folder>", "keep what it takes to go on, at each look")
+    .option("--resume", "go on from there");
   ntk
     .command("bench")
     .description("what the machine can do, and what share of it the shaders reach")
@@ -151,6 +179,7 @@ function verdict(error: unknown, interrupted: boolean): { status: number; words:
       status: error.exitCode === 0 ? 0 : 2,
       words: `ntk: ${line(message.replace(/^error: |\.$/g, ""))}, but must be as \`ntk --help\` and \`ntk COMMAND --help\` say. Correct it.`,
     };
+  if (error instanceof DivergenceError) return { status: 1, words: line(message) };
   if (error instanceof InputError || error instanceof NonFiniteError)
     return { status: 2, words: line(message) };
   if (error instanceof GpuError && error.code !== "shader")

@@ -98,6 +98,10 @@ export async function train(
     given.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]),
   );
   const job: Job = { signal };
+  const looking = (step: number): Job => ({
+    signal,
+    onProgress: () => onProgress?.({ stage: "track", share: steps > 0 ? step / steps : 1 }),
+  });
   const tracker = new Tracker(gpu, inputs, targets, options);
   /** At the start the rate may not be known yet: no step is taken with this one. */
   const open = (rate: number, state?: TrainingState) =>
@@ -106,7 +110,7 @@ export async function train(
   let first: TrackedStep;
   {
     using start = await open(number ?? 1);
-    first = await tracker.look(start, { signal, onProgress });
+    first = await tracker.look(start, looking(0));
   }
   const rate = number ?? rateOf(options.rate, loss, first.lambdaMax);
   using training = await open(rate, resume?.state);
@@ -114,7 +118,7 @@ export async function train(
   if (resume) {
     tracked.push(...resume.tracked);
     // What the next look is compared with.
-    if (training.step > 0) await tracker.look(training, job);
+    if (training.step > 0) await tracker.look(training, looking(training.step));
   } else {
     tracked.push(first);
     await onTracked?.(first, training);
@@ -132,7 +136,7 @@ export async function train(
     });
     losses.push(...done.losses);
     gradientNorms.push(...done.gradientNorms);
-    const seen = await tracker.look(training, job);
+    const seen = await tracker.look(training, looking(training.step));
     tracked.push(seen);
     await onTracked?.(seen, training);
   }

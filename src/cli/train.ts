@@ -1,0 +1,181 @@
+import { InputError, PRECISIONS, type Precision } from "../index.ts";
+import { writeAtomic } from "../node.ts";
+import {
+  DivergenceError,
+  LOSSES,
+  train,
+  type Certificate,
+  type Check,
+  type LossBound,
+  type Rate,
+  type TrackedStep,
+} from "../theory.ts";
+import { Checkpoints, fingerprintOf, weightsFile } from "./checkpoint.ts";
+import { accuracies, targetsOf, testSet, type HeldOutOptions } from "./heldOut.ts";
+import { figures, withBound } from "./pictures/numbers.ts";
+import { oneOf, required, Session, whole } from "./session.ts";
+import { aligned } from "./spectrum.ts";
+
+/** Options of `ntk train`. */
+export interface TrainCommandOptions extends HeldOutOptions {
+  readonly targets?: string;
+  readonly steps?: string;
+  readonly rate?: string;
+  readonly loss?: string;
+  readonly momentum?: string;
+  readonly batch?: string;
+  readonly order?: string;
+  readonly track?: string;
+  readonly precision?: string;
+  readonly certify?: boolean;
+  readonly require?: boolean;
+  readonly checkpoint?: string;
+  readonly resume?: boolean;
+}
+
+/** A rate out of its option: a number, `auto`, or a number and `/lambda`. */
+export function rateOption(text: string): Rate {
+  if (text === "auto") return "auto";
+  const [, number, per] = /^([^/]+)(\/lambda)?$/.exec(text) ?? [];
+  const value = number?.trim() ? Number(number) : NaN;
+  if (!(value > 0 && value < Infinity))
+    throw new InputError(
+      `--rate is ${text}, but must be a number above 0, one and /lambda (2.5/lambda is 2.5 / λ_max), or auto. Correct it.`,
+    );
+  return per ? { perLambda: value } : value;
+}
+
+/** `ntk train`: gradient descent with the kernel tracked. */
+export async function trainCommand(
+  options: TrainCommandOptions,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const session = new Session(options, signal);
+  try {
+    const steps = whole("steps", required("steps", options.steps, "NUMBER"), 0, 2 ** 40);
+    const rate = rateOption(required("rate", options.rate, "NUMBER or auto"));
+    const loss = oneOf("loss", options.loss ?? "mse", LOSSES);
+    const track = whole("track", options.track ?? "0", 0, 2 ** 40);
+    const precision = oneOf("precision", options.precision ?? "compensated", PRECISIONS);
+    const momentum = Number(options.momentum ?? "0");
+    if (!(momentum >= 0 && momentum < 1))
+      throw new InputError(
+        `--momentum is ${options.momentum}, but must be a number from 0, below 1. Correct it.`,
+      );
+    if (options.resume && options.checkpoint === undefined)
+      throw new InputError(
+        "--resume is given without --checkpoint, but goes on from a folder. Add --checkpoint FOLDER.",
+      );
+    await session.writable(options.out);
+    const model = await session.model(options);
+    const { net, weights, inputs } = model;
+    const { n } = inputs;
+    const targets = await targetsOf("targets", options.targets, inputs, net);
+    const batch = options.batch === undefined ? n : whole("batch", options.batch, 1, n);
+    const seed = whole("order", options.order ?? "0", 0, 2 ** 32 - 1);
+    const test = await testSet(options, model);
+    const certifies = options.certify || options.require;
+    if (certifies && !(loss === "mse" && momentum === 0 && batch === n))
+      throw new InputError(
+        `--certify is given with ${loss !== "mse" ? `--loss ${loss}` : momentum > 0 ? "--momentum" : "--batch"}, but the argument is about the mse loss and steps that take all samples, without momentum. Leave one of them out.`,
+      );
+    const settings = { steps: 0, rate, loss, track, precision, momentum, batch, seed };
+    const checkpoints =
+      options.checkpoint === undefined
+        ? null
+        : new Checkpoints(
+            options.checkpoint,
+            net,
+            fingerprintOf([
+              JSON.stringify([model.spec, settings]),
+              ...weights.flatMap((layer) => [layer.weight, ...(layer.bias ? [layer.bias] : [])]),
+              ...[inputs.values, targets],
+            ]),
+          );
+    const resume = (options.resume && (await checkpoints?.load())) || undefined;
+    if (checkpoints) await session.folder(options.checkpoint!);
+    const gpu = await session.gpu();
+    const tracked: TrackedStep[] = [...(resume?.tracked ?? [])];
+    const run = await train(gpu, net, weights, inputs.values, targets, {
+      ...session.job,
+      ...{ steps, rate, loss, track, precision: precision as Precision, momentum, batch, seed },
+      ...(resume ? { resume } : {}),
+      async onTracked(seen, training) {
+        tracked.push(seen);
+        if (checkpoints) await checkpoints.save(await training.state({ signal }), tracked);
+      },
+    }).catch((error: unknown) => {
+      if (!(error instanceof DivergenceError) || !checkpoints || tracked.length === 0) throw error;
+      const last = tracked[tracked.length - 1].step;
+      error.message += ` The weights of step ${last} are kept in ${options.checkpoint}.`;
+      throw error;
+    });
+    const trained = run.state.weights;
+    const share =
+      test &&
+      (await accuracies(gpu, session, model, trained, targets, test, { rate: run.rate, steps }));
+    session.enter("write");
+    if (options.out) await writeAtomic(options.out, [weightsFile(net, trained)]);
+    const last = run.tracked[run.tracked.length - 1];
+    const certificate = certifies ? run.certificate : null;
+    session.finish(
+      {
+        ...{ n, outputs: net.outputs, parameters: net.parameters, steps, rate: run.rate },
+        ...{ lossKind: loss, loss: last.loss, tracked: run.tracked, certificate },
+        ...(share ? { accuracy: share } : {}),
+      },
+      () => [
+        ...trackedLines(run.tracked),
+        ...aligned([
+          [
+            "rate",
+            `${figures(run.rate)} = ${figures(run.rate * run.tracked[0].lambdaMax)} / λ_max`,
+          ],
+        ]),
+        ...(share
+          ? Object.entries(share).map(([name, value]) => `accuracy, ${name}: ${figures(value)}`)
+          : []),
+        ...(certificate ? certificateLines(certificate) : []),
+        ...(options.out ? [`weights → ${options.out}`] : []),
+      ],
+    );
+    return !options.require || certificate!.holds;
+  } finally {
+    session.close();
+  }
+}
+
+function trackedLines(tracked: readonly (TrackedStep & LossBound)[]): string[] {
+  const rows = tracked.map((seen) => [
+    String(seen.step),
+    figures(seen.loss),
+    figures(seen.bound),
+    withBound(seen.lambdaMin, seen.lambdaMinBound),
+    withBound(seen.lambdaMax, seen.lambdaMaxBound),
+    figures(seen.gramDrift),
+    figures(seen.parameterDrift),
+    figures(seen.alignment),
+  ]);
+  const head = ["step", "loss", "at most", "λ_min", "λ_max", "‖H−H₀‖", "‖θ−θ₀‖", "alignment"];
+  const all = [head, ...rows];
+  const widths = head.map((_, c) => Math.max(...all.map((row) => row[c].length)));
+  return all.map((row) => row.map((cell, c) => cell.padStart(widths[c])).join("  "));
+}
+
+function certificateLines(certificate: Certificate): string[] {
+  const mark = ({ holds }: Check) => (holds ? "holds" : holds === null ? "open " : "fails");
+  return [
+    `certificate: ${certificate.holds ? "every inequality holds" : "not every inequality holds"}; λ = ${figures(certificate.lambda)} of ${
+      certificate.lambdaOf === "limit" ? "H_∞" : "H_0"
+    }, K = ${figures(certificate.jacobianBound)}, R′ = ${figures(certificate.radius)}, T = ${figures(certificate.time)}`,
+    ...certificate.checks.map(
+      (check) =>
+        `  ${mark(check)}  ${check.formula}: ${figures(check.left)} ≤ ${figures(check.right)}, slack ${figures(check.slack)} at step ${check.step}` +
+        `${check.firstFailure ? `, first fails at step ${check.firstFailure.step}` : ""} (${check.name}, ${check.statement})`,
+    ),
+    ...certificate.widths.map(
+      ({ formula, width }) =>
+        `  width that would be needed, an estimate: ${figures(width)} = ${formula}`,
+    ),
+  ];
+}
