@@ -9,6 +9,13 @@ export {
   described as _described,
   ownValues as _ownValues,
 } from "./gpu/values.ts";
+export { phi as _phi, phiPrime as _phiPrime } from "./stages/0-activation.ts";
+export {
+  meter as _meter,
+  PANEL as _PANEL,
+  rowProducts as _rowProducts,
+  turns as _turns,
+} from "./stages/0-double.ts";
 export { bits as _bits, normals64 as _normals64 } from "./stages/0-normal.ts";
 export { storeProduct as _storeProduct } from "./stages/0-product.ts";
 export { checkWeights as _checkWeights } from "./stages/0-weights.ts";
