@@ -9,10 +9,14 @@ export {
   described as _described,
   ownValues as _ownValues,
 } from "./gpu/values.ts";
+export { phi as _phi, phiPrime as _phiPrime } from "./stages/0-activation.ts";
 export {
+  meter as _meter,
   norm64 as _norm64,
+  PANEL as _PANEL,
   rowProducts as _rowProducts,
   turned as _turned,
+  turns as _turns,
   U64 as _U64,
 } from "./stages/0-double.ts";
 export { bits as _bits, normals64 as _normals64 } from "./stages/0-normal.ts";

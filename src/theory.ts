@@ -21,6 +21,7 @@ export {
 } from "./theory/density.ts";
 export { descentFilter, flowFilter, functionTimes, type Filter } from "./theory/filters.ts";
 export { alignment, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";
+export { limit, type LimitKernel, type LimitOptions } from "./theory/limit.ts";
 export { lossAt, LOSSES, type Loss } from "./theory/loss.ts";
 export { DivergenceError, type TrainingOptions } from "./theory/options.ts";
 export { kernelSpectrum } from "./theory/operator.ts";

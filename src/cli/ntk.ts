@@ -9,6 +9,7 @@ import { densityCommand } from "./density.ts";
 import { forwardCommand } from "./forward.ts";
 import { gramCommand } from "./gram.ts";
 import { jacobianCommand } from "./jacobian.ts";
+import { limitCommand } from "./limit.ts";
 import { reportCommand } from "./report.ts";
 import { spectrumCommand } from "./spectrum.ts";
 import { trainCommand, type TrainCommandOptions } from "./train.ts";
@@ -35,16 +36,18 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     made
       .option("--adapter <text>", "an adapter whose description contains the text")
       .option(out, whatOut);
-  const withModel = (made: Command) =>
+  const withInputs = (made: Command) =>
     made
       .option("--network <file>", "the network, JSON")
-      .option("--weights <path>", ".safetensors, or a folder of W1.npy, b1.npy, …")
-      .option("--seed <number>", "draw the weights instead; default 0")
       .option(
         "--inputs <file>",
         ".npy, .npz#name, IDX, .csv, mnist:0,1:512, circle:64, sphere:d:n:seed",
       )
       .option("--normalize <how>", "none, unit, sqrt-d or standard; default none");
+  const withModel = (made: Command) =>
+    withInputs(made)
+      .option("--weights <path>", ".safetensors, or a folder of W1.npy, b1.npy, …")
+      .option("--seed <number>", "draw the weights instead; default 0");
   const withGram = (made: Command) =>
     made
       .option("--method <route>", "auto, jacobian or layerwise; default auto")
@@ -136,6 +139,11 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     .option("--require", "the same, and status 1 where one does not hold")
     .option("--checkpoint <folder>", "keep what it takes to go on, at each look")
     .option("--resume", "go on from there");
+  withInputs(command("limit", "the kernel of infinite width, on the CPU", limitCommand as Action))
+    .option("--adapter <text>", "taken as by every command; no device is needed")
+    .option("--out <file>", "write the kernel as .npy, f64")
+    .option("--inputs2 <file>", "a second set, along the columns")
+    .option("--kernel <which>", "ntk or nngp; default ntk");
   ntk
     .command("bench")
     .description("what the machine can do, and what share of it the shaders reach")

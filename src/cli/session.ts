@@ -84,17 +84,13 @@ export class Session {
     else process.stderr.write(`${line}\n`);
   }
 
-  /** Reads network, weights and inputs, and checks that they fit each other. */
-  async model(
-    options: ModelOptions,
+  /** Reads network and inputs, and checks that they fit each other. */
+  async problem(
+    options: Omit<ModelOptions, "weights" | "seed">,
     otherInputs?: string,
-  ): Promise<Model & { others: Inputs | null }> {
+  ): Promise<Omit<Model, "weights"> & { others: Inputs | null }> {
     const path = required("network", options.network, "FILE");
     const source = required("inputs", options.inputs, "FILE or SET");
-    if (options.weights !== undefined && options.seed !== undefined)
-      throw new InputError(
-        "--weights and --seed are both given, but only one can say where the weights come from. Leave one out.",
-      );
     const spec = await readNetwork(path);
     const net = network(spec);
     const normalize = options.normalize as Normalization | undefined;
@@ -107,13 +103,29 @@ export class Session {
       throw new InputError(
         `${source}: samples have ${inputs.d} features, but the network takes ${net.inputs}. Make widths[0] and the inputs agree.`,
       );
+    return { spec, net, inputs, others };
+  }
+
+  /** The same with the network's weights. */
+  async model(
+    options: ModelOptions,
+    otherInputs?: string,
+  ): Promise<Model & { others: Inputs | null }> {
+    required("network", options.network, "FILE");
+    required("inputs", options.inputs, "FILE or SET");
+    if (options.weights !== undefined && options.seed !== undefined)
+      throw new InputError(
+        "--weights and --seed are both given, but only one can say where the weights come from. Leave one out.",
+      );
+    const problem = await this.problem(options, otherInputs);
+    const { spec, net } = problem;
     const seed = options.seed === undefined ? 0 : whole("seed", options.seed, 0, 2 ** 32 - 1);
     this.enter("weights");
     const values =
       options.weights === undefined
         ? await this.#drawn(net, seed)
         : await loadWeights(options.weights, spec.widths, spec.biasScale !== null, nodeFiles);
-    return { spec, net, weights: values, inputs, others };
+    return { ...problem, weights: values };
   }
 
   /** Weights of a seed; those that the device cannot hold are refused before they are drawn. */
@@ -164,19 +176,23 @@ export class Session {
     this.enter("open");
     this.#gpu = await openGpu({ adapter: this.#options.adapter });
     this.enter("upload");
-    if (process.stderr.isTTY) {
-      this.#bars = new MultiBar(
-        {
-          stream: process.stderr,
-          format: "{stage} {bar} {percentage} % · {eta_formatted} left",
-          hideCursor: true,
-          clearOnComplete: true,
-        },
-        Presets.shades_grey,
-      );
-      this.#bar = this.#bars.create(1, 0, { stage: "" });
-    }
+    this.watch();
     return this.#gpu;
+  }
+
+  /** Shows what is under way, on a terminal. */
+  watch(): void {
+    if (!process.stderr.isTTY || this.#bars) return;
+    this.#bars = new MultiBar(
+      {
+        stream: process.stderr,
+        format: "{stage} {bar} {percentage} % · {eta_formatted} left",
+        hideCursor: true,
+        clearOnComplete: true,
+      },
+      Presets.shades_grey,
+    );
+    this.#bar = this.#bars.create(1, 0, { stage: "" });
   }
 
   /** Seconds since the command began, without opening the device. */

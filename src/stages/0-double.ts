@@ -177,9 +177,15 @@ const TURN_MS = 40;
 /**
  * How a long computation on the CPU is followed and stopped: told of flops done, it lets the event loop run now and then.
  *
+ * @param rest resolves once the event loop had its turn
  * @param total flops of the whole stage
  */
-export function turns(gpu: Gpu, job: Job | undefined, stage: string, total: number): Meter {
+export function meter(
+  rest: () => Promise<unknown>,
+  job: Job | undefined,
+  stage: string,
+  total: number,
+): Meter {
   let done = 0;
   // The first time others have theirs too, so that each stage is heard of and can be stopped.
   let since = 0;
@@ -187,8 +193,12 @@ export function turns(gpu: Gpu, job: Job | undefined, stage: string, total: numb
     done += flops;
     if (Date.now() - since < TURN_MS) return;
     job?.onProgress?.({ stage, share: total > 0 ? Math.min(1, done / total) : 1 });
-    await gpu.settle(gpu.device.queue.onSubmittedWorkDone());
+    await rest();
     job?.signal?.throwIfAborted();
     since = Date.now();
   };
 }
+
+/** The same where a device is there to wait for. */
+export const turns = (gpu: Gpu, job: Job | undefined, stage: string, total: number): Meter =>
+  meter(() => gpu.settle(gpu.device.queue.onSubmittedWorkDone()), job, stage, total);
