@@ -50,3 +50,4 @@ export {
   figuresOf as _figuresOf,
   placesOf as _placesOf,
 } from "./stages/5-spectrum.ts";
+export { ntkOf as _ntkOf } from "./ntk.ts";

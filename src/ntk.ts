@@ -3,8 +3,13 @@ import type { Gpu } from "./gpu/device.ts";
 import type { Matrix } from "./gpu/matrix.ts";
 import { checkOptions, described, ownValues, type Values } from "./gpu/values.ts";
 import type { Network } from "./stages/0-network.ts";
-import { checkWeights, uploadWeights, type LayerWeights } from "./stages/0-weights.ts";
-import { forward, sampleCount } from "./stages/1-forward.ts";
+import {
+  checkWeights,
+  uploadWeights,
+  type DeviceWeights,
+  type LayerWeights,
+} from "./stages/0-weights.ts";
+import { forward, sampleCount, type Activations } from "./stages/1-forward.ts";
 import { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 import { backward, type Signals } from "./stages/2-backward.ts";
 import { exactKernel, gramError } from "./stages/3-exact.ts";
@@ -69,6 +74,25 @@ export async function ntk(
   inputs: Values,
   options: NtkOptions = {},
 ): Promise<Ntk> {
+  const samples = ownValues("ntk", "inputs", inputs);
+  return ntkOf(gpu, net, ownCopy(values), samples, options, null);
+}
+
+/** Weights and samples that have been on their way forward already. */
+export interface Passed {
+  readonly weights: DeviceWeights;
+  readonly acts: Activations;
+}
+
+/** The same, of values that stay as they are meanwhile, and of what is on the device already. @internal */
+export async function ntkOf(
+  gpu: Gpu,
+  net: Network,
+  own: readonly LayerWeights[],
+  samples: Values,
+  options: NtkOptions,
+  passed: Passed | null,
+): Promise<Ntk> {
   checkOptions("ntk", options, [
     ...GRAM_OPTIONS,
     ...["top", "bottom", "all", "vectors", "precision"],
@@ -79,11 +103,9 @@ export async function ntk(
       `ntk: precision is ${described(precision)}, but must be one of ${PRECISIONS.join(", ")}. Choose one.`,
     );
   const { signal, onProgress } = options;
-  const own = ownCopy(values);
-  const samples = ownValues("ntk", "inputs", inputs);
   const how = { signal, onProgress, method, outputs, panels };
   const compute = { fast, compensated, verified }[precision];
-  const found = await compute(gpu, net, own, samples, how, which);
+  const found = await compute(gpu, net, own, samples, how, which, passed);
   const order = Math.sqrt(found.gram.length);
   try {
     const diagnosis = await diagnose(gpu, net, own, samples, found.spectrum, order, how);
@@ -143,12 +165,15 @@ async function compensated(
   inputs: Values,
   how: GramOptions,
   which: EigenvalueChoice,
+  passed: Passed | null,
 ): Promise<Omit<Ntk, "diagnosis">> {
   const n = sampleCount("ntk", net, inputs);
   const trace = how.outputs === "trace";
   const plan = planGram(gpu, net, n, 0, how);
-  using weights = uploadWeights(gpu, net, values);
-  using acts = await forward(gpu, net, weights, inputs, how);
+  using uploaded = passed ? null : uploadWeights(gpu, net, values);
+  const weights = uploaded ?? passed!.weights;
+  using computed = passed ? null : await forward(gpu, net, weights, inputs, how);
+  const acts = computed ?? passed!.acts;
   const kinks = await decideKinks(gpu, net, values, inputs, acts, how);
   const signals: Signals[] = [];
   try {

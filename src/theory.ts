@@ -20,7 +20,7 @@ export {
   type DensityOptions,
 } from "./theory/density.ts";
 export { descentFilter, flowFilter, functionTimes, type Filter } from "./theory/filters.ts";
-export { alignment, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";
+export { alignment, ofOutputs, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";
 export { limit, type LimitKernel, type LimitOptions } from "./theory/limit.ts";
 export { lossAt, LOSSES, type Loss } from "./theory/loss.ts";
 export { DivergenceError, type TrainingOptions } from "./theory/options.ts";

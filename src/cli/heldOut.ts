@@ -8,7 +8,7 @@ import {
   type Network,
 } from "../index.ts";
 import { loadInputs, loadTargets, nodeFiles, type Targets } from "../node.ts";
-import { accuracy, predict, type Moment } from "../theory.ts";
+import { accuracy, limit, ofOutputs, predict, type Blocks } from "../theory.ts";
 import type { Normalization } from "../formats/inputs.ts";
 import type { Model, ModelOptions, Session } from "./session.ts";
 
@@ -37,21 +37,23 @@ export interface HeldOutOptions extends ModelOptions {
   readonly testTargets?: string;
 }
 
-/** Held-out samples with their targets. */
-export interface TestSet {
+/** Held-out samples, with their targets where there are some. */
+export interface TestSet<Targets = Float32Array> {
   readonly values: Float32Array;
-  readonly targets: Float32Array;
+  readonly targets: Targets;
 }
 
 /** The samples that `--test` names, normalized as the others are; null where it names none. */
 export async function testSet(
   { test, testTargets, normalize }: HeldOutOptions,
   { net, inputs }: Model,
-): Promise<TestSet | null> {
+): Promise<TestSet<Float32Array | null> | null> {
   if (test === undefined) return null;
   const how = { normalize: normalize as Normalization | undefined, files: nodeFiles, like: inputs };
   const set = await loadInputs(test, how);
-  return { values: set.values, targets: await targetsOf("test-targets", testTargets, set, net) };
+  const known = testTargets !== undefined || set.targets !== null;
+  const targets = known ? await targetsOf("test-targets", testTargets, set, net) : null;
+  return { values: set.values, targets };
 }
 
 /** u [n, O] of a network. */
@@ -68,32 +70,54 @@ export async function outputsOf(
   return columns.map((_, at) => columns[(at % outputs) * acts.n + Math.floor(at / outputs)]);
 }
 
-/** What the linearization of a network at its first weights predicts for held-out samples [M, O]. */
-export async function linearized(
+/** What the linearization of a network at its first weights is made of. */
+export async function linearBlocks(
   gpu: Gpu,
   session: Session,
   { net, weights, inputs }: Model,
   targets: Float32Array,
   test: Float32Array,
-  moment: Moment,
-): Promise<Float64Array> {
+): Promise<Blocks> {
   const read = async (others: Float32Array | null): Promise<Float64Array> => {
     const first = others ?? inputs.values;
     const second = others ? inputs.values : null;
     using h = await tangentKernel(gpu, net, weights, first, second, session.job);
     return Float64Array.from(await gpu.read(h, session.job));
   };
-  const blocks = {
+  return {
     gram: await read(null),
     cross: await read(test),
     targets,
     start: await outputsOf(gpu, net, weights, inputs.values),
     startTest: await outputsOf(gpu, net, weights, test),
   };
-  return (await predict(gpu, blocks, moment, session.job)).mean;
 }
 
-/** Shares of held-out samples that are told right: by the trained network, and by its linearization at the same moment. */
+/** What kernel regression with the kernel of infinite width, from outputs of 0, predicts for held-out samples [M, O]. */
+export async function regressed(
+  gpu: Gpu,
+  session: Session,
+  { net, inputs }: Model,
+  targets: Float32Array,
+  test: Float32Array,
+  times: readonly number[],
+): Promise<Float64Array[]> {
+  const of = async (first: Float32Array, second: Float32Array | null) =>
+    ofOutputs(await limit(gpu, net, first, second, session.job), inputs.n, net.outputs);
+  const blocks = {
+    gram: await of(inputs.values, null),
+    cross: await of(test, inputs.values),
+    targets,
+  };
+  const means: Float64Array[] = [];
+  for (const time of times) means.push((await predict(gpu, blocks, { time }, session.job)).mean);
+  return means;
+}
+
+/**
+ * Shares of held-out samples that are told right: by the trained network, by its linearization after the same steps, and by
+ * the kernel of infinite width at the same time and at ∞.
+ */
 export async function accuracies(
   gpu: Gpu,
   session: Session,
@@ -101,13 +125,18 @@ export async function accuracies(
   trained: readonly LayerWeights[],
   targets: Float32Array,
   test: TestSet,
-  moment: Moment,
+  moment: { readonly rate: number; readonly steps: number },
 ): Promise<Record<string, number>> {
   const { net } = model;
   session.enter("test");
   const share = (values: ArrayLike<number>) => accuracy(values, test.targets, net.outputs);
-  return {
+  const blocks = await linearBlocks(gpu, session, model, targets, test.values);
+  const found: Record<string, number> = {
     network: share(await outputsOf(gpu, net, trained, test.values)),
-    linearized: share(await linearized(gpu, session, model, targets, test.values, moment)),
+    linearized: share((await predict(gpu, blocks, moment, session.job)).mean),
   };
+  if (net.spec.fan === "out") return found;
+  const times = [moment.rate * moment.steps, Infinity];
+  const [same, end] = await regressed(gpu, session, model, targets, test.values, times);
+  return { ...found, limit: share(same), limitForever: share(end) };
 }

@@ -10,6 +10,7 @@ import { forwardCommand } from "./forward.ts";
 import { gramCommand } from "./gram.ts";
 import { jacobianCommand } from "./jacobian.ts";
 import { limitCommand } from "./limit.ts";
+import { predictCommand } from "./predict.ts";
 import { reportCommand } from "./report.ts";
 import { spectrumCommand } from "./spectrum.ts";
 import { trainCommand, type TrainCommandOptions } from "./train.ts";
@@ -139,6 +140,27 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     .option("--require", "the same, and status 1 where one does not hold")
     .option("--checkpoint <folder>", "keep what it takes to go on, at each look")
     .option("--resume", "go on from there");
+  onDevice(
+    command(
+      "predict",
+      "what a network's linearization, or kernel regression, makes of test points",
+      predictCommand as Action,
+    ),
+    "--out <file>",
+    "write the predictions as .npy, f64",
+  )
+    .option("--network <file>", "the network, JSON")
+    .option("--weights <path>", ".safetensors, or a folder of W1.npy, b1.npy, …")
+    .option("--seed <number>", "draw the weights instead; default 0")
+    .option("--train <file>", "the training points")
+    .option("--targets <file>", "default: of their labels")
+    .option("--test <file>", "the test points")
+    .option("--test-targets <file>", "for the accuracy; default: of their labels")
+    .option("--normalize <how>", "none, unit, sqrt-d or standard; default none")
+    .option("--time <time>", "of the gradient flow; default inf")
+    .option("--rate <rate>", "with --steps: that many steps of descent instead")
+    .option("--steps <count>", "how many")
+    .option("--kernel <which>", "empirical, or ntk or nngp of infinite width; default empirical");
   withInputs(command("limit", "the kernel of infinite width, on the CPU", limitCommand as Action))
     .option("--adapter <text>", "taken as by every command; no device is needed")
     .option("--out <file>", "write the kernel as .npy, f64")

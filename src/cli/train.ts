@@ -1,8 +1,10 @@
-import { InputError, PRECISIONS, type Precision } from "../index.ts";
+import { InputError, leastEigenvalue, PRECISIONS, type Gpu, type Precision } from "../index.ts";
 import { writeAtomic } from "../node.ts";
 import {
   DivergenceError,
+  limit,
   LOSSES,
+  ofOutputs,
   train,
   type Certificate,
   type Check,
@@ -11,9 +13,9 @@ import {
   type TrackedStep,
 } from "../theory.ts";
 import { Checkpoints, fingerprintOf, weightsFile } from "./checkpoint.ts";
-import { accuracies, targetsOf, testSet, type HeldOutOptions } from "./heldOut.ts";
+import { accuracies, targetsOf, testSet, type HeldOutOptions, type TestSet } from "./heldOut.ts";
 import { figures, withBound } from "./pictures/numbers.ts";
-import { oneOf, required, Session, whole } from "./session.ts";
+import { oneOf, required, Session, whole, type Model } from "./session.ts";
 import { aligned } from "./spectrum.ts";
 
 /** Options of `ntk train`. */
@@ -73,7 +75,12 @@ export async function trainCommand(
     const targets = await targetsOf("targets", options.targets, inputs, net);
     const batch = options.batch === undefined ? n : whole("batch", options.batch, 1, n);
     const seed = whole("order", options.order ?? "0", 0, 2 ** 32 - 1);
-    const test = await testSet(options, model);
+    const held = await testSet(options, model);
+    if (held && !held.targets)
+      throw new InputError(
+        "--test-targets is missing, but must be given for samples without labels. Add --test-targets FILE.",
+      );
+    const test = held as TestSet | null;
     const certifies = options.certify || options.require;
     if (certifies && !(loss === "mse" && momentum === 0 && batch === n))
       throw new InputError(
@@ -95,11 +102,13 @@ export async function trainCommand(
     const resume = (options.resume && (await checkpoints?.load())) || undefined;
     if (checkpoints) await session.folder(options.checkpoint!);
     const gpu = await session.gpu();
+    const infinite = certifies ? await atInfinity(gpu, session, model) : {};
     const tracked: TrackedStep[] = [...(resume?.tracked ?? [])];
     const run = await train(gpu, net, weights, inputs.values, targets, {
       ...session.job,
       ...{ steps, rate, loss, track, precision: precision as Precision, momentum, batch, seed },
       ...(resume ? { resume } : {}),
+      ...infinite,
       async onTracked(seen, training) {
         tracked.push(seen);
         if (checkpoints) await checkpoints.save(await training.state({ signal }), tracked);
@@ -143,6 +152,21 @@ export async function trainCommand(
   } finally {
     session.close();
   }
+}
+
+/** H_∞ of the samples, and its least eigenvalue from below. */
+async function atInfinity(
+  gpu: Gpu,
+  session: Session,
+  { net, inputs }: Model,
+): Promise<{ limit: Float64Array; limitMin: number }> {
+  const kernel = await limit(gpu, net, inputs.values, null, session.job);
+  const { value, bound } = await leastEigenvalue(
+    gpu,
+    { gram: kernel, order: inputs.n },
+    session.job,
+  );
+  return { limit: ofOutputs(kernel, inputs.n, net.outputs), limitMin: Math.max(0, value - bound) };
 }
 
 function trackedLines(tracked: readonly (TrackedStep & LossBound)[]): string[] {

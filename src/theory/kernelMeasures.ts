@@ -83,34 +83,28 @@ export function alignment(
   centred = false,
 ): number {
   const order = targets.length;
-  const matrix = { gram: centred ? centredGram(gram, order, outputs) : gram, order };
   const y = Float64Array.from(targets);
+  let squares = innerProduct(gram, gram);
   if (centred) {
+    const share = outputs / order;
     const mean = new Float64Array(outputs);
-    y.forEach((value, at) => (mean[at % outputs] += (value * outputs) / order));
+    y.forEach((value, at) => (mean[at % outputs] += share * value));
     y.forEach((_, at) => (y[at] -= mean[at % outputs]));
+    // ‖C H C‖² = ‖H‖² − 2 n Σ m² + n² Σ w²: m the means of H over the samples of its columns, w those of m over its rows.
+    const whole = new Float64Array(outputs * outputs);
+    for (let i = 0; i < order; i++) {
+      const means = new Float64Array(outputs);
+      for (let j = 0, b = 0; j < order; j++, b = b + 1 === outputs ? 0 : b + 1)
+        means[b] += share * gram[i * order + j];
+      means.forEach((value, b) => {
+        squares -= (2 / share) * value * value;
+        whole[(i % outputs) * outputs + b] += share * value;
+      });
+    }
+    for (const value of whole) squares += (value / share) ** 2;
   }
-  const squares = innerProduct(y, y);
-  return innerProduct(y, times(matrix, y)) / (norm64(matrix.gram) * squares);
-}
-
-/** C H C for C = 1 − the mean over samples, of each output by itself. */
-function centredGram(gram: Float64Array, order: number, outputs: number): Float64Array {
-  const share = outputs / order;
-  /** Mean over samples of the columns of one output, [order, outputs]. */
-  const means = new Float64Array(order * outputs);
-  for (let i = 0; i < order; i++)
-    for (let j = 0; j < order; j++)
-      means[i * outputs + (j % outputs)] += share * gram[i * order + j];
-  const whole = new Float64Array(outputs * outputs);
-  for (let i = 0; i < order; i++)
-    for (let b = 0; b < outputs; b++)
-      whole[(i % outputs) * outputs + b] += share * means[i * outputs + b];
-  return gram.map((value, at) => {
-    const [i, j] = [Math.floor(at / order), at % order];
-    const [a, b] = [i % outputs, j % outputs];
-    return value - means[i * outputs + b] - means[j * outputs + a] + whole[a * outputs + b];
-  });
+  const along = innerProduct(y, times({ gram, order }, y));
+  return along / (Math.sqrt(squares) * innerProduct(y, y));
 }
 
 /**
@@ -128,4 +122,21 @@ export function subspaceChange(before: Float32Array, after: Float32Array, n: num
       sum += dot * dot;
     }
   return 1 - sum / k;
+}
+
+/**
+ * The kernel of several outputs that do not touch each other: K ⊗ 1, index i · O + a.
+ *
+ * @param kernel [n1, n2], between one output and itself
+ */
+export function ofOutputs(kernel: Float64Array, n2: number, outputs: number): Float64Array {
+  if (outputs === 1) return kernel;
+  const n1 = kernel.length / n2;
+  const columns = n2 * outputs;
+  const out = new Float64Array(n1 * outputs * columns);
+  for (let i = 0; i < n1; i++)
+    for (let j = 0; j < n2; j++)
+      for (let o = 0; o < outputs; o++)
+        out[(i * outputs + o) * columns + j * outputs + o] = kernel[i * n2 + j];
+  return out;
 }

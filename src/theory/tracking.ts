@@ -1,13 +1,13 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import type { Values } from "../gpu/values.ts";
+import { ownValues, type Values } from "../gpu/values.ts";
 import { norm64 } from "../stages/0-double.ts";
 import type { LayerWeights } from "../stages/0-weights.ts";
-import { forward } from "../stages/1-forward.ts";
+import { forward, type Activations } from "../stages/1-forward.ts";
 import { jacobianTransposed } from "../stages/2-tangent.ts";
 import type { Precision } from "../stages/5-spectrum.ts";
-import { ntk } from "../ntk.ts";
-import { descentFilter, flowFilter, functionTimes, type Filter } from "./filters.ts";
+import { ntkOf } from "../ntk.ts";
+import { descentFilter, flowFilter, type Filter } from "./filters.ts";
 import {
   alignment,
   innerProduct,
@@ -17,6 +17,7 @@ import {
   type Measured,
 } from "./kernelMeasures.ts";
 import { lossAt } from "./loss.ts";
+import { matrixFunctions, type MatrixFunctions } from "./predict.ts";
 import type { Training } from "./training.ts";
 
 /** What is seen of a network at one step of its training; bounds are half widths of intervals. */
@@ -114,13 +115,15 @@ export class Tracker {
   readonly #targets: Values;
   readonly #options: TrackingOptions;
   #start: Start | null = null;
+  /** Of H_0, for what its linearization does. */
+  #linear: MatrixFunctions | null = null;
   #before: { readonly gram: Float64Array; readonly time: number } | null = null;
 
   /** @param inputs, targets those of the training */
   constructor(gpu: Gpu, inputs: Values, targets: Values, options: TrackingOptions = {}) {
     this.#gpu = gpu;
-    this.#inputs = inputs;
-    this.#targets = targets;
+    this.#inputs = ownValues("train", "inputs", inputs);
+    this.#targets = ownValues("train", "targets", targets);
     this.#options = options;
   }
 
@@ -140,12 +143,15 @@ export class Tracker {
     const { net, step, options } = training;
     const { precision = "compensated", limit = null } = this.#options;
     const weights = await training.values(job);
-    const { u, gradientNorm } = await this.#gradient(training, job);
+    using acts = await forward(gpu, net, training.weights, this.#inputs, job);
+    const { u, gradientNorm } = await this.#gradient(training, acts, job);
     const { value: loss, slopes } = lossAt(options.loss, u, this.#targets, net.outputs);
     const order = slopes.length;
     const ends = order <= SOLVED ? { all: true } : { top: FOLLOWED, bottom: 1 };
     const how = { ...job, precision, ...ends, vectors: Math.min(order, FOLLOWED) };
-    const { gram: found, spectrum } = await ntk(gpu, net, weights, this.#inputs, how);
+    const { gram: found, spectrum } = await ntkOf(gpu, net, weights, this.#inputs, how, {
+      ...{ weights: training.weights, acts },
+    });
     using onDevice = spectrum.vectors;
     const gram = found instanceof Float64Array ? found : Float64Array.from(found);
     const vectors = onDevice ? await gpu.read(onDevice, job) : new Float32Array(0);
@@ -169,7 +175,8 @@ export class Tracker {
       options.loss === "mse" && options.momentum === 0 && options.batch === training.n;
     const gap = async ({ left }: Filter): Promise<number | null> => {
       if (!isPlain) return null;
-      const linear = await functionTimes({ gram: start.gram, order }, left, start.residual);
+      this.#linear ??= await matrixFunctions(gpu, { gram: start.gram, order }, 0, job);
+      const linear = await this.#linear.apply(left, start.residual);
       return norm64(minus(slopes, linear));
     };
     const seen: TrackedStep = {
@@ -199,13 +206,13 @@ export class Tracker {
     return seen;
   }
 
-  /** Outputs [n, O] and ‖∂L/∂θ‖, by passes of their own through all samples. */
+  /** Outputs [n, O], and ‖∂L/∂θ‖ by a weighted pass back. */
   async #gradient(
     { net, weights, n, options }: Training,
+    acts: Activations,
     job?: Job,
   ): Promise<{ u: Float32Array; gradientNorm: number }> {
     const gpu = this.#gpu;
-    using acts = await forward(gpu, net, weights, this.#inputs, job);
     const columns = await gpu.read(acts.z[net.layers.length - 1], job);
     const u = columns.map(
       (_, at) => columns[(at % net.outputs) * n + Math.floor(at / net.outputs)],
