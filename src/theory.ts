@@ -39,3 +39,11 @@ export {
 export { Tracker, type TrackedStep, type TrackingOptions } from "./theory/tracking.ts";
 export { rateOf, train, type Rate, type Trained, type TrainOptions } from "./theory/train.ts";
 export { Training, type Steps, type TrainingState } from "./theory/training.ts";
+export {
+  slopeOf,
+  widthLaw,
+  type Series,
+  type Slope,
+  type WidthLaw,
+  type WidthOptions,
+} from "./theory/widths.ts";

@@ -14,6 +14,7 @@ import { predictCommand } from "./predict.ts";
 import { reportCommand } from "./report.ts";
 import { spectrumCommand } from "./spectrum.ts";
 import { trainCommand, type TrainCommandOptions } from "./train.ts";
+import { widthsCommand } from "./widths.ts";
 
 type Action = (options: Record<string, never>, signal: AbortSignal) => Promise<void>;
 
@@ -166,6 +167,16 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     .option("--out <file>", "write the kernel as .npy, f64")
     .option("--inputs2 <file>", "a second set, along the columns")
     .option("--kernel <which>", "ntk or nngp; default ntk");
+  withInputs(
+    command("widths", "how kernel and weights depend on the width", widthsCommand as Action),
+  )
+    .option("--adapter <text>", "an adapter whose description contains the text")
+    .option("--targets <file>", "default: of the inputs' labels")
+    .option("--from <width>", "the least width; default 64")
+    .option("--to <width>", "the largest, doubled from the least on; default 1024")
+    .option("--seeds <count>", "networks of each width; default 5")
+    .option("--steps <count>", "steps of descent; default 400")
+    .option("--rate <rate>", "as for train; default 0.5/lambda");
   ntk
     .command("bench")
     .description("what the machine can do, and what share of it the shaders reach")
