@@ -37,7 +37,16 @@ export {
   type Prediction,
 } from "./theory/predict.ts";
 export { Tracker, type TrackedStep, type TrackingOptions } from "./theory/tracking.ts";
-export { rateOf, train, type Rate, type Trained, type TrainOptions } from "./theory/train.ts";
+export {
+  expectedRegime,
+  rateOf,
+  seenRegime,
+  train,
+  type Rate,
+  type Regime,
+  type Trained,
+  type TrainOptions,
+} from "./theory/train.ts";
 export { Training, type Steps, type TrainingState } from "./theory/training.ts";
 export {
   slopeOf,

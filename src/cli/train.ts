@@ -130,7 +130,13 @@ export async function trainCommand(
     session.finish(
       {
         ...{ n, outputs: net.outputs, parameters: net.parameters, steps, rate: run.rate },
-        ...{ lossKind: loss, loss: last.loss, tracked: run.tracked, certificate },
+        ...{
+          lossKind: loss,
+          loss: last.loss,
+          regime: run.regime,
+          tracked: run.tracked,
+          certificate,
+        },
         ...(share ? { accuracy: share } : {}),
       },
       () => [

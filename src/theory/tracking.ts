@@ -29,6 +29,8 @@ export interface TrackedStep {
   /** L(θ), of all samples. */
   readonly loss: number;
   readonly lossBound: number;
+  /** The largest loss so far, of this and all steps before. */
+  readonly largestLoss: number;
   /** What rounding may have done to the outputs u, in norm: 16 roundings, an estimate. */
   readonly outputBound: number;
   /** ‖∂L/∂u‖; for `mse` the residual's norm ‖u − y‖. */
@@ -135,10 +137,12 @@ export class Tracker {
   /**
    * Looks at the network as it is now, its weights rounded to f32; the first look is what later ones are compared with.
    *
+   * @param largest the largest loss of steps before
+   *
    * **Error** intervals of eigenvalues as `ntk`; of ‖H_t − H_0‖ the sum of both kernels' errors. **Cost** that of `ntk`, a
    * forward and a weighted backward pass.
    */
-  async look(training: Training, job?: Job): Promise<TrackedStep> {
+  async look(training: Training, job?: Job, largest = 0): Promise<TrackedStep> {
     const gpu = this.#gpu;
     const { net, step, options } = training;
     const { precision = "compensated", limit = null } = this.#options;
@@ -182,6 +186,7 @@ export class Tracker {
     const seen: TrackedStep = {
       ...{ step, time, loss, residualNorm, lambdaMin, lambdaMinBound },
       outputBound,
+      largestLoss: Math.max(loss, largest),
       lossBound: outputBound * (residualNorm + outputBound),
       lambdaMax: eigenvalues[0],
       lambdaMaxBound: errorBounds[0],

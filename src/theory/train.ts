@@ -28,6 +28,25 @@ export interface TrainOptions extends Omit<TrainingOptions, "rate">, TrackingOpt
   readonly limitMin?: number | null;
 }
 
+/**
+ * What a learning rate makes of a network: below 2 / λ_max(H_0) the loss falls and the kernel hardly moves (`lazy`); up to
+ * about 4 / λ_max it first grows, until the kernel has shrunk enough (`catapult`); beyond that it grows for ever.
+ */
+export type Regime = "lazy" | "catapult" | "divergent";
+
+/** The regime that η λ_max(H_0) lets expect, for the curvature of a loss. **From** Lewkowycz et al. 2020. */
+export const expectedRegime = (rate: number, lambdaMax: number, loss: Loss = "mse"): Regime => {
+  const share = rate * lambdaMax * CURVATURE[loss];
+  return share <= 2 ? "lazy" : share <= 4 ? "catapult" : "divergent";
+};
+
+/** The regime that the losses of tracked steps show; a loss that is higher at the end than at the start diverges. */
+export function seenRegime(tracked: readonly TrackedStep[]): Regime {
+  const [first, last] = [tracked[0], tracked[tracked.length - 1]];
+  if (!(last.loss <= first.loss)) return "divergent";
+  return last.largestLoss > first.loss * (1 + 2 ** -16) ? "catapult" : "lazy";
+}
+
 /** A training run. */
 export interface Trained {
   readonly rate: number;
@@ -37,6 +56,8 @@ export interface Trained {
   /** Loss of each step's batch, before the step; from where this run began. */
   readonly losses: Float64Array;
   readonly gradientNorms: Float64Array;
+  /** What the rate lets expect, and what the losses show. */
+  readonly regime: { readonly expected: Regime; readonly seen: Regime };
   /** Null unless the loss is `mse` and every step takes all samples, without momentum. */
   readonly certificate: Certificate | null;
 }
@@ -134,9 +155,13 @@ export async function train(
       onProgress: ({ stage, share }) =>
         onProgress?.({ stage, share: (before + share * count) / steps }),
     });
+    const largest = done.losses.reduce(
+      (most, value) => Math.max(most, value),
+      tracked[tracked.length - 1].largestLoss,
+    );
     losses.push(...done.losses);
     gradientNorms.push(...done.gradientNorms);
-    const seen = await tracker.look(training, looking(training.step));
+    const seen = await tracker.look(training, looking(training.step), largest);
     tracked.push(seen);
     await onTracked?.(seen, training);
   }
@@ -153,6 +178,10 @@ export async function train(
     state: await training.state(job),
     tracked: tracked.map((seen, k) => ({ ...seen, ...bounds[k] })),
     losses: Float64Array.from(losses),
+    regime: {
+      expected: expectedRegime(rate, first.lambdaMax, loss),
+      seen: seenRegime(tracked),
+    },
     gradientNorms: Float64Array.from(gradientNorms),
     certificate: certify(tracked, run, options.limitMin ?? null, {
       ...size,
