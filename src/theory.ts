@@ -49,8 +49,10 @@ export {
 } from "./theory/train.ts";
 export { Training, type Steps, type TrainingState } from "./theory/training.ts";
 export {
+  depthLaw,
   slopeOf,
   widthLaw,
+  type DepthLaw,
   type Series,
   type Slope,
   type WidthLaw,

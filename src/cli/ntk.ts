@@ -176,7 +176,9 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
     .option("--to <width>", "the largest, doubled from the least on; default 1024")
     .option("--seeds <count>", "networks of each width; default 5")
     .option("--steps <count>", "steps of descent; default 400")
-    .option("--rate <rate>", "as for train; default 0.5/lambda");
+    .option("--rate <rate>", "as for train; default 0.5/lambda")
+    .option("--depths <list>", "1,2,4: compare numbers of hidden layers instead, at one width")
+    .option("--width <width>", "that width; default 64");
   ntk
     .command("bench")
     .description("what the machine can do, and what share of it the shaders reach")

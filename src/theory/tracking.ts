@@ -39,6 +39,7 @@ export interface TrackedStep {
   readonly lambdaMinBound: number;
   readonly lambdaMax: number;
   readonly lambdaMaxBound: number;
+  readonly trace: number;
   /** ‖J‖ = √λ_max. */
   readonly jacobianNorm: number;
   /** σ_min(J) = √λ_min, 0 where λ_min is not told from 0. */
@@ -190,6 +191,7 @@ export class Tracker {
       lossBound: outputBound * (residualNorm + outputBound),
       lambdaMax: eigenvalues[0],
       lambdaMaxBound: errorBounds[0],
+      trace: spectrum.trace,
       jacobianNorm: Math.sqrt(eigenvalues[0]),
       sigmaMin,
       largestGradient: Math.sqrt(largestDiagonal(gram, order)),

@@ -2,7 +2,7 @@ import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions, described, type Values } from "../gpu/values.ts";
-import { network, type NetworkSpec } from "../stages/0-network.ts";
+import { network, type Network, type NetworkSpec } from "../stages/0-network.ts";
 import { weights } from "../stages/0-weights.ts";
 import { ofOutputs } from "./kernelMeasures.ts";
 import { limit } from "./limit.ts";
@@ -75,7 +75,6 @@ export async function widthLaw(
 ): Promise<WidthLaw> {
   checkOptions("widthLaw", options, OPTIONS);
   const { from = 64, to = 1024, seeds = 5, steps = 400, rate = { perLambda: 0.5 } } = options;
-  const { signal, onProgress } = options;
   for (const [name, value, least] of [
     ["from", from, 1],
     ["to", to, 2 * from],
@@ -93,39 +92,110 @@ export async function widthLaw(
     );
   const widths: number[] = [];
   for (let width = from; width <= to; width *= 2) widths.push(width);
+  const nets = widths.map((width) => network({ ...spec, widths: hiddenOf(spec, hidden, width) }));
+  const series = await compared(gpu, nets, inputs, targets, { seeds, steps, rate }, options);
+  return { widths, series, slopes: series.map((each) => slopeOf(widths, each)) };
+}
+
+/** How kernels and weights depend on depth, at one width. */
+export interface DepthLaw {
+  /** Hidden layers. */
+  readonly depths: readonly number[];
+  readonly width: number;
+  readonly series: readonly Series[];
+  /** Standard deviation over seeds of tr H_0, over its mean, at each depth: what infinite width takes for 0. */
+  readonly deviations: readonly number[];
+}
+
+/**
+ * How the theory fails as networks of one width are made deeper: kernels that vary with the seed, that are far from the
+ * limit, and that move.
+ *
+ * ```ts
+ * const inputs = normals(0, 8 * net.inputs);
+ * const targets = Float32Array.from({ length: 8 }, (_, i) => (i % 2 ? 1 : -1));
+ * const how = { depths: [1, 2, 4], width: 32, seeds: 3, steps: 20 };
+ * const { deviations } = await depthLaw(gpu, net.spec, inputs, targets, how);
+ * ```
+ *
+ * @param spec whose hidden layers are replaced; one activation for all
+ *
+ * **Cost** depths · seeds runs of {@link train}. **From** Hanin & Nica 2020, by whom fluctuations grow with depth / width.
+ * @throws InputError for wrong options, or where there is no limit (`fan` is out)
+ */
+export async function depthLaw(
+  gpu: Gpu,
+  spec: NetworkSpec,
+  inputs: Values,
+  targets: Values,
+  options: Omit<WidthOptions, "from" | "to"> & {
+    readonly depths: readonly number[];
+    readonly width: number;
+  },
+): Promise<DepthLaw> {
+  checkOptions("depthLaw", options, ["depths", "width", ...OPTIONS.slice(2)]);
+  const { depths, width, seeds = 5, steps = 400, rate = { perLambda: 0.5 } } = options;
+  for (const depth of [...depths, width, seeds - 1])
+    if (!(Number.isSafeInteger(depth) && depth >= 1) || depths.length === 0)
+      throw new InputError(
+        `depthLaw: depths are ${depths.join(", ")}, width ${width} and seeds ${seeds}, but must be whole numbers from 1, seeds from 2. Correct them.`,
+      );
+  const [activation] = [spec.activation].flat();
+  const nets = depths.map((depth) =>
+    network({ ...spec, activation, widths: hiddenOf(spec, depth, width) }),
+  );
+  const series = await compared(gpu, nets, inputs, targets, { seeds, steps, rate }, options);
+  const traces = series[0].values;
+  const deviations = traces.map((each) => {
+    const mean = each.reduce((sum, value) => sum + value, 0) / each.length;
+    const squares = each.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    return Math.sqrt(squares / (each.length - 1)) / mean;
+  });
+  // Layers beyond the least depth are not there in all.
+  return { depths, width, series: series.slice(0, 3), deviations };
+}
+
+const hiddenOf = ({ widths }: NetworkSpec, depth: number, width: number): number[] => [
+  ...[widths[0], ...Array<number>(depth).fill(width), widths[widths.length - 1]],
+];
+
+/** Every network with every seed: at its start, and after training. */
+async function compared(
+  gpu: Gpu,
+  nets: readonly Network[],
+  inputs: Values,
+  targets: Values,
+  { seeds, steps, rate }: { readonly seeds: number; readonly steps: number; readonly rate: Rate },
+  { signal, onProgress }: Job,
+): Promise<Series[]> {
   const names = [
-    ...["‖H_0 − H_∞‖ / ‖H_0‖", "‖H_t − H_0‖ / ‖H_0‖"],
-    ...Array.from({ length: hidden + 1 }, (_, l) => `‖ΔW_${l + 1}‖ / ‖W_${l + 1}‖`),
+    ...["tr H_0", "‖H_0 − H_∞‖ / ‖H_0‖", "‖H_t − H_0‖ / ‖H_0‖"],
+    ...nets[0].layers.map(({ index }) => `‖ΔW_${index + 1}‖ / ‖W_${index + 1}‖`),
   ];
-  const series = names.map((name): { name: string; values: number[][] } => ({
-    name,
-    values: widths.map(() => []),
-  }));
-  // A run's cost grows with the square of the width.
-  const total = seeds * widths.reduce((sum, width) => sum + width ** 2, 0);
+  const series = names.map((name) => ({ name, values: nets.map((): number[] => []) }));
+  const total = seeds * nets.reduce((sum, net) => sum + net.parameters, 0);
   let done = 0;
-  for (const [place, width] of widths.entries()) {
-    const [first, last] = [spec.widths[0], spec.widths[hidden + 1]];
-    const net = network({ ...spec, widths: [first, ...Array(hidden).fill(width), last] });
-    const n = inputs.length / first;
-    const infinite = ofOutputs(await limit(gpu, net, inputs, null, { signal }), n, last);
+  for (const [place, net] of nets.entries()) {
+    const kernel = await limit(gpu, net, inputs, null, { signal });
+    const infinite = ofOutputs(kernel, inputs.length / net.inputs, net.outputs);
     for (let seed = 0; seed < seeds; seed++) {
+      const before = done;
       const run = await train(gpu, net, weights(net, seed), inputs, targets, {
         ...{ steps, rate, limit: infinite, signal },
         onProgress: ({ share }) =>
-          onProgress?.({ stage: "widths", share: (done + share * width ** 2) / total }),
+          onProgress?.({ stage: "widths", share: (before + share * net.parameters) / total }),
       });
-      done += width ** 2;
+      done += net.parameters;
       const [start, end] = [run.tracked[0], run.tracked[run.tracked.length - 1]];
-      const values = [
+      [
+        start.trace,
         (start.limitDrift ?? NaN) / start.lambdaMax,
         end.gramDrift / start.lambdaMax,
         ...end.layers.map((layer) => layer.relative),
-      ];
-      values.forEach((value, k) => series[k].values[place].push(value));
+      ].forEach((value, k) => series[k]?.values[place].push(value));
     }
   }
-  return { widths, series, slopes: series.map((each) => slopeOf(widths, each)) };
+  return series;
 }
 
 /** Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1 on. */

@@ -1,7 +1,14 @@
 /** How kernels move with the learning rate, and how they depend on width. */
 import { expect } from "vitest";
 import { network, weights, type NetworkSpec } from "../../src/index.ts";
-import { DivergenceError, expectedRegime, slopeOf, train, widthLaw } from "../../src/theory.ts";
+import {
+  DivergenceError,
+  depthLaw,
+  expectedRegime,
+  slopeOf,
+  train,
+  widthLaw,
+} from "../../src/theory.ts";
 import { gpuTest } from "../gpu.ts";
 import { sample } from "../shaders/guarded.ts";
 
@@ -52,7 +59,8 @@ gpuTest(
     expect(law.series.map(({ values }) => values.map((each) => each.length))).toEqual(
       law.series.map(() => [4, 4, 4, 4]),
     );
-    const [start, drift, first, middle, last] = law.slopes;
+    const [trace, start, drift, first, middle, last] = law.slopes;
+    expect(Math.abs(trace.slope)).toBeLessThan(0.1);
     // Each interval reaches the power that a central limit theorem and a Taylor series give.
     for (const [{ slope, halfWidth }, power] of [
       [start, -0.5],
@@ -92,3 +100,21 @@ gpuTest("lazy, catapult, divergent: as the rate passes 2 / λ_max and 4 / λ_max
   expect(expectedRegime(5, 1)).toBe("divergent");
   expect(expectedRegime(5, 1, "logistic")).toBe("lazy");
 });
+
+gpuTest(
+  "at one width, deeper networks vary more, are further from the limit, and move more",
+  async (gpu) => {
+    const inputs = sphere(6, 5, 2);
+    const targets = Float32Array.from({ length: 6 }, (_, i) => Math.sign(inputs[5 * i]));
+    const relu = spec([5, 1, 1], { activation: "relu" });
+    const how = { depths: [1, 12], width: 16, seeds: 12, steps: 40 };
+    const { deviations, series, depths } = await depthLaw(gpu, relu, inputs, targets, how);
+    expect(depths).toEqual([1, 12]);
+    // One hidden layer of ReLU, σ_w² = 2: the diagonal deviates by √(3/m), its mean over samples by less.
+    expect(deviations[0]).toBeLessThan(Math.sqrt(3 / 16) * 1.5);
+    expect(deviations[1]).toBeGreaterThan(2 * deviations[0]);
+    const middle = (each: readonly number[]) => [...each].sort((a, b) => a - b)[6];
+    expect(middle(series[1].values[1])).toBeGreaterThan(middle(series[1].values[0]));
+    expect(series).toHaveLength(3);
+  },
+);
