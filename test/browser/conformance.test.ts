@@ -11,10 +11,13 @@ import { openPage } from "./chromium.ts";
 
 const built = new URL("../../dist/index.js", import.meta.url);
 
-/** The story as one module that a page can import. */
+/** The stories as one module that a page can import. */
 async function bundledStory(): Promise<string> {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("../conformance/story.ts", import.meta.url))],
+    stdin: {
+      contents: 'export { story } from "./story.ts"; export { theoryStory } from "./theory.ts";',
+      resolveDir: fileURLToPath(new URL("../conformance", import.meta.url)),
+    },
     bundle: true,
     format: "esm",
     platform: "browser",
@@ -28,9 +31,10 @@ async function bundledStory(): Promise<string> {
 /** What the page does; as text, because a transformed `import()` would not reach it. */
 const TELL = `(async () => {
   const core = await import("/index.js");
-  const { story } = await import("/story.js");
+  const theory = await import("/theory.js");
+  const { story, theoryStory } = await import("/story.js");
   const gpu = await core.openGpu({ gpu: navigator.gpu });
-  const checks = await story(core, gpu);
+  const checks = [...(await story(core, gpu)), ...(await theoryStory(core, theory, gpu))];
   const stats = gpu.stats();
   gpu.destroy();
   return { adapter: gpu.description, names: Object.keys(core).sort(), stats, checks };
@@ -43,9 +47,10 @@ test("the built core is one ESM file of at most 40 kB gzipped that imports nothi
   expect(code).toMatch(/export\s*\{/);
 });
 
-test("every sentence of the conformance story holds in a real Chromium, on the built core", async () => {
+test("every sentence of the conformance story holds in a real Chromium, on the built core and what is built on it", async () => {
   const { page, browser, close } = await openPage({
     "/index.js": built,
+    "/theory.js": new URL("../../dist/theory.js", import.meta.url),
     "/story.js": await bundledStory(),
   });
   try {
@@ -58,7 +63,7 @@ test("every sentence of the conformance story holds in a real Chromium, on the b
     console.log(`${browser}, ${adapter}`);
     for (const { name, worst } of checks) console.log(`${worst.toFixed(3).padStart(6)}  ${name}`);
     expect(checks.filter(({ ok }) => !ok)).toEqual([]);
-    expect(checks.length).toBeGreaterThanOrEqual(25);
+    expect(checks.length).toBeGreaterThanOrEqual(31);
     expect(stats).toMatchObject({ buffers: 0, bytes: 0 });
     expect(names, "public names").toEqual(Object.keys(core).sort());
   } finally {

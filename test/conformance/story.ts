@@ -37,6 +37,21 @@ export interface Check {
   readonly note: string;
 }
 
+/** Sentences, one after the other: `body` gives a figure whose limit is 1, or throws. */
+export function told() {
+  const checks: Check[] = [];
+  const check = async (name: string, body: () => Promise<number>): Promise<void> => {
+    try {
+      const worst = await body();
+      const ok = worst <= 1;
+      checks.push({ name, ok, worst, note: ok ? "" : `${worst} is not ≤ 1` });
+    } catch (error) {
+      checks.push({ name, ok: false, worst: Infinity, note: String(error) });
+    }
+  };
+  return { checks, check };
+}
+
 /** The case without files, made by two f64 programs: twelve printed digits. */
 const PRINTED = {
   out: [-0.229846952839, -0.434678467881, -0.494980112568, -0.254878374045],
@@ -81,18 +96,8 @@ export function printedCase(): Problem {
  * @returns every check, in order; none is left out when an earlier one fails
  */
 export async function story(core: Core, gpu: Gpu): Promise<Check[]> {
-  const checks: Check[] = [];
+  const { checks, check } = told();
   const before = gpu.stats();
-  /** `body` gives a figure whose limit is 1, or throws. */
-  const check = async (name: string, body: () => Promise<number>): Promise<void> => {
-    try {
-      const worst = await body();
-      const ok = worst <= 1;
-      checks.push({ name, ok, worst, note: ok ? "" : `${worst} is not ≤ 1` });
-    } catch (error) {
-      checks.push({ name, ok: false, worst: Infinity, note: String(error) });
-    }
-  };
   const within = (...of: Parameters<typeof assertWithin>): number => assertWithin(...of).worst;
 
   const printed = printedCase();
