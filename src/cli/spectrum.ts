@@ -87,9 +87,10 @@ export async function spectrumCommand(
       checkCounts(which, n);
       const { precision, ...ends } = { ...session.job, ...which };
       gpu = await session.gpu();
-      if (precision === "verified" || (precision === "compensated" && isSolved(n, which))) {
+      if (precision === "verified" || isSolved(n, which)) {
         // Proving every interval takes six times as long: of larger ones only where asked for.
-        const confidence = precision === "verified" || n <= 1024 ? 1 : CONFIDENCE;
+        const proves = precision === "verified" || (precision === "compensated" && n <= 1024);
+        const confidence = proves ? 1 : CONFIDENCE;
         const matrix = { gram: values, order: n, confidence };
         const found = await boundedSpectrum(gpu, matrix, ends);
         result = { ...found, precision };

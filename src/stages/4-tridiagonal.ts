@@ -29,6 +29,7 @@ export function tridiagonalEigen(matrix: Tridiagonal): TridiagonalEigen {
  * The implicit QL iteration: T = Y Λ Yᵀ, and what Yᵀ makes of given rows.
  *
  * @param rows [m, width] row-major; the identity gives Y's columns, an orthogonal basis the eigenvectors in it
+ * @param turnedOver begins at the other end
  * @returns eigenvalues, largest first; rows Yᵀ · `rows` in that order
  *
  * **Error** a few 2⁻⁵² · ‖T‖. **Cost** about 30 m² + 5 m² · width operations.
@@ -38,10 +39,10 @@ export function implicitQl(
   { diagonal, beside }: Tridiagonal,
   rows: Float64Array,
   width: number,
+  turnedOver = false,
 ): { values: Float64Array; rows: Float64Array } {
   const m = diagonal.length;
-  // The larger end first, from the other end where need be: QL is slow, or fails, where sizes grow downward.
-  const from = (i: number) => (Math.abs(diagonal[m - 1]) > Math.abs(diagonal[0]) ? m - 1 - i : i);
+  const from = (i: number) => (turnedOver ? m - 1 - i : i);
   const d = Float64Array.from(diagonal, (_, i) => diagonal[from(i)]);
   const e = new Float64Array(m);
   for (let i = 0; i < m - 1; i++) e[i] = beside[Math.min(from(i), from(i + 1))];
@@ -55,7 +56,11 @@ export function implicitQl(
         end += 1;
       }
       if (end === l) break;
-      if (sweep > 60) throw new Error("implicitQl: an eigenvalue took over 60 sweeps.");
+      if (sweep > 60) {
+        if (turnedOver) throw new Error("implicitQl: an eigenvalue took over 60 sweeps.");
+        // Where sizes grow over many decades, it depends on the direction.
+        return implicitQl({ diagonal, beside }, rows, width, true);
+      }
       // Wilkinson's shift, then rotations chase the bulge from `end` up to l.
       let g = (d[l + 1] - d[l]) / (2 * e[l]);
       let r = Math.hypot(g, 1);

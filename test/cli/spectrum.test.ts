@@ -55,7 +55,7 @@ function expectSpectrum(printed: Printed, exact: Float64Array, top: number, bott
   expect(Number.isInteger(printed.steps)).toBe(true);
   expect(printed.seconds).toBeGreaterThan(0);
   expect(typeof printed.adapter).toBe("string");
-  expect(Object.keys(printed.stages)).toContain(printed.precision === "fast" ? "lanczos" : "dense");
+  expect(Object.keys(printed.stages)).toContain("dense");
 }
 
 describe("spectrum", () => {
