@@ -29,7 +29,13 @@ export function withoutComments(wgsl) {
     );
   return bare
     .split(/[\n\v\f\r\u0085\u2028\u2029]/)
-    .map((line) => line.trim().replace(/ *([;,{}()[\]=*%|^:]) */g, "$1"))
+    .map((line) =>
+      line
+        .trim()
+        .replace(/ *([;,{}()[\]=*%|^:]) */g, "$1")
+        // Only between operands, where no two signs become one.
+        .replace(/(?<=[\w)\]]) ?(\+|-|\/|<|>|&|<<|>>|&&|->) (?=[\w(])/g, "$1"),
+    )
     .filter(Boolean)
     .join("\n")
     .replace(/([;{},])\n/g, "$1");

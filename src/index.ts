@@ -23,7 +23,6 @@ export { exactKernel, gramError, type ExactKernel } from "./stages/3-exact.ts";
 export { gramPair, type PairMatrix } from "./stages/3-pair.ts";
 export { lanczos, ritzVectors, type Lanczos, type LanczosOptions } from "./stages/4-lanczos.ts";
 export {
-  effectiveDimension,
   PRECISIONS,
   spectrum,
   type EigenvalueChoice,

@@ -15,6 +15,7 @@ export {
   norm64 as _norm64,
   PANEL as _PANEL,
   rowProducts as _rowProducts,
+  SLACK as _SLACK,
   turned as _turned,
   turns as _turns,
   U64 as _U64,

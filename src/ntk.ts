@@ -15,13 +15,14 @@ import { backward, type Signals } from "./stages/2-backward.ts";
 import { exactKernel, gramError } from "./stages/3-exact.ts";
 import { gram } from "./stages/3-gram.ts";
 import { measuredErrors } from "./stages/3-measured.ts";
-import { gramPair } from "./stages/3-pair.ts";
+import { gramPair, keepsPairs } from "./stages/3-pair.ts";
 import { GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-plan.ts";
 import { diagnose, type Finding } from "./stages/5-diagnosis.ts";
 import {
   CONFIDENCE,
   PRECISIONS,
   spectrum,
+  WHOLE_ORDER,
   type EigenvalueChoice,
   type Precision,
   type Spectrum,
@@ -177,6 +178,9 @@ async function compensated(
   const n = sampleCount("ntk", net, inputs);
   const trace = how.outputs === "trace";
   const plan = planGram(gpu, net, n, 0, how);
+  // Where the adapter keeps no pairs, the CPU does better than two planes of which one is noise; the result says so.
+  if (plan.rows <= WHOLE_ORDER && !(await keepsPairs(gpu)))
+    return verified(gpu, net, values, inputs, how, which);
   using uploaded = passed ? null : uploadWeights(gpu, net, values);
   const weights = uploaded ?? passed!.weights;
   using computed = passed ? null : await forward(gpu, net, weights, inputs, how);

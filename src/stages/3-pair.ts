@@ -3,6 +3,7 @@ import hadamardPairWgsl from "../../shaders/fragments/hadamardPair.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import pairWgsl from "../../shaders/fragments/pair.wgsl";
 import samplesWgsl from "../../shaders/fragments/samples.wgsl";
+import errorFreeWgsl from "../../shaders/0-matrix/errorFree.wgsl";
 import peaksWgsl from "../../shaders/0-matrix/peaks.wgsl";
 import sliceWgsl from "../../shaders/0-matrix/slice.wgsl";
 import type { Gpu } from "../gpu/device.ts";
@@ -11,6 +12,7 @@ import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
+import { normals64 } from "./0-normal.ts";
 import { add, defineProduct, storeProduct } from "./0-product.ts";
 import { tuned } from "./0-search.ts";
 import type { Activations } from "./1-forward.ts";
@@ -62,6 +64,54 @@ export const slice = defineShader({
   },
   sizes: {},
 });
+
+export const errorFree = defineShader({
+  name: "errorFree",
+  wgsl: [errorFreeWgsl, loadWgsl, pairWgsl],
+  dims: ["n", "zero"],
+  buffers: { operands: ["read", 2, "n"], out: ["read_write", 4, "n"] },
+  sizes: {},
+});
+
+const pairs = new WeakMap<Gpu, Promise<boolean>>();
+const PROBES = 1024;
+
+/**
+ * Whether an engine's adapter keeps what roundings lose, as pairs of f32 need it: asked once of 1024 sums and products,
+ * whose exact values f64 holds. Where compilers simplify it away, or products are not rounded to nearest, it does not.
+ */
+export function keepsPairs(gpu: Gpu): Promise<boolean> {
+  const known = pairs.get(gpu) ?? probed(gpu);
+  pairs.set(gpu, known);
+  return known;
+}
+
+/** For tests: what {@link keepsPairs} says from now on; null asks anew. @internal */
+export function setKeepsPairs(gpu: Gpu, keeps: boolean | null): void {
+  if (keeps === null) pairs.delete(gpu);
+  else pairs.set(gpu, Promise.resolve(keeps));
+}
+
+async function probed(gpu: Gpu): Promise<boolean> {
+  // Two sizes up to 2¹² apart, so that neither sums nor products leave f64.
+  const values = normals64(29, 2 * PROBES).map((x, i) => Math.fround(x * 2 ** ((i * 5) % 13)));
+  using operands = gpu.upload("operands", 2, PROBES, Float32Array.from(values));
+  using out = gpu.matrix("sums and products", 4, PROBES);
+  const groups = [Math.ceil(PROBES / 256)] as const;
+  errorFree(gpu, {
+    dims: { n: PROBES, zero: 0 },
+    buffers: { operands, out },
+    groups,
+    flops: PROBES,
+  });
+  const found = await gpu.read(out);
+  for (let i = 0; i < PROBES; i++) {
+    const [a, b] = [values[i], values[PROBES + i]];
+    const at = (row: number) => found[row * PROBES + i];
+    if (at(0) + at(1) !== a + b || at(2) + at(3) !== a * b) return false;
+  }
+  return true;
+}
 
 /** A matrix in two planes: high + low. */
 export interface PairMatrix {

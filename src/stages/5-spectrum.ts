@@ -4,7 +4,7 @@ import type { Matrix } from "../gpu/matrix.ts";
 import { matrixBytes } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
-import { SLACK, U64 } from "./0-double.ts";
+import { U64 } from "./0-double.ts";
 import { lanczos, ritzVectors } from "./4-lanczos.ts";
 import { ritzError } from "./5-bound.ts";
 
@@ -192,32 +192,6 @@ export function figuresOf(
   for (let i = 0; i < n * n; i++) size = Math.max(size, Math.abs(values[i]));
   for (let i = 0; i < n * n && size > 0; i++) squares += (values[i] / size) ** 2;
   return { trace, size, effectiveRank: squares > 0 ? (trace / size) ** 2 / squares : 0 };
-}
-
-/**
- * The effective dimension of a positive semidefinite matrix at a ridge μ: Σ λ / (λ + μ).
- *
- * @param spectrum all its eigenvalues, with half widths
- * @param ridge μ, above 0
- * @returns the sum and a half width around it, as the intervals of the eigenvalues give it
- */
-export function effectiveDimension(
-  { eigenvalues, errorBounds }: Pick<Spectrum, "eigenvalues" | "errorBounds">,
-  ridge: number,
-): { value: number; bound: number } {
-  if (!(ridge > 0))
-    throw new InputError(`effectiveDimension: ridge is ${ridge}, but must be above 0. Correct it.`);
-  const share = (lambda: number) => (lambda > 0 ? 1 / (1 + ridge / lambda) : 0);
-  let value = 0;
-  let bound = 0;
-  eigenvalues.forEach((lambda, i) => {
-    const here = share(lambda);
-    value += here;
-    const reach = errorBounds[i];
-    bound += Math.max(share(lambda + reach) - here, here - share(lambda - reach));
-  });
-  const roundings = (4 * eigenvalues.length + 8) * U64 * (value + bound);
-  return { value, bound: bound * SLACK + roundings };
 }
 
 /** What is known of how far a computed matrix is from the one that is meant; each default 0. */

@@ -3,12 +3,12 @@ import { describe, expect } from "vitest";
 import {
   boundedSpectrum,
   cholesky,
-  effectiveDimension,
   greatestEigenvalue,
   InputError,
   leastEigenvalue,
   type Cholesky,
 } from "../../src/index.ts";
+import { effectiveDimension } from "../../src/theory.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin, gamma } from "../reference/compare.ts";
 import { eigenvalues, normals } from "../reference/eigen.ts";

@@ -11,7 +11,9 @@ test.each([
   ["a/* //* */ */b", "a b"],
   ["a // /*\nb // */", "a\nb"],
   ["if (a < -b) {\n  f(a, b);\n}", "if(a < -b){f(a,b);}"],
-  ["a / b * c", "a / b*c"],
+  ["a / b * c", "a/b*c"],
+  ["a - -b + c < d && e >= f", "a - -b+c<d&&e >=f"],
+  ["fn f(a: f32) -> f32 { return a - b; }", "fn f(a:f32)->f32{return a-b;}"],
   ["a\r\n\n  b // c\u2028d", "a\nb\nd"],
   ["/* a\nb */fn f() {}", "fn f(){}"],
 ])("a release strips %j to %j", (wgsl, bare) => {

@@ -1,7 +1,15 @@
 /** Slices: the leading bits of a matrix, and products of them that no rounding touches. */
 import { expect } from "vitest";
 import { add, storeProduct } from "../../src/stages/0-product.ts";
-import { peaks, slice, sliceBits } from "../../src/stages/3-pair.ts";
+import { network, ntk, weights } from "../../src/index.ts";
+import {
+  errorFree,
+  keepsPairs,
+  peaks,
+  setKeepsPairs,
+  slice,
+  sliceBits,
+} from "../../src/stages/3-pair.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin, gamma, OMEGA, UW } from "../reference/compare.ts";
 import { Guarded, KINDS, padded, sample } from "./guarded.ts";
@@ -135,3 +143,43 @@ gpuTest(
     assertWithin(found, exact, bound, "both");
   },
 );
+
+gpuTest(
+  "errorFree: sums and products to the last bit, and this adapter keeps them",
+  async (gpu) => {
+    for (const n of around([4, 16, 64, 256], [61])) {
+      const a = sample("normal", n, n).map((value, i) => value * 2 ** (i % 20));
+      const b = sample("normal", n, n + 1);
+      using operands = gpu.upload("operands", 2, n, Float32Array.from([...a, ...b]));
+      using out = new Guarded(gpu, "out", 4, n);
+      const groups = [Math.ceil(padded(n) / 256)] as const;
+      const buffers = { operands, out: out.matrix };
+      errorFree(gpu, { dims: { n, zero: 0 }, buffers, groups, flops: 1 });
+      const found = await out.read((row) => row < 4);
+      for (let i = 0; i < n; i++) {
+        expect(found[i] + found[n + i]).toBe(a[i] + b[i]);
+        expect(found[2 * n + i] + found[3 * n + i]).toBe(a[i] * b[i]);
+        expect(found[i]).toBe(Math.fround(a[i] + b[i]));
+      }
+    }
+    expect(await keepsPairs(gpu)).toBe(true);
+  },
+);
+
+gpuTest("where an adapter keeps no pairs, compensated is verified, and says so", async (gpu) => {
+  const net = network({
+    ...{ widths: [2, 8, 1], activation: "tanh", parameterization: "ntk" },
+    ...{ weightScale: 1, biasScale: 0.1 },
+  } as const);
+  const inputs = sample("normal", 12, 1);
+  setKeepsPairs(gpu, false);
+  try {
+    const { spectrum } = await ntk(gpu, net, weights(net, 1), inputs);
+    expect(spectrum.precision).toBe("verified");
+    expect(spectrum.boundKind).toBe("guaranteed");
+  } finally {
+    setKeepsPairs(gpu, null);
+  }
+  const { spectrum } = await ntk(gpu, net, weights(net, 1), inputs);
+  expect(spectrum.precision).toBe("compensated");
+});
