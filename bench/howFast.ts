@@ -1,9 +1,11 @@
 import { rowKey, sizeText, type BenchResult, type PeerResult } from "./results.ts";
-import { figure, percent } from "./table.ts";
+import { figure, shareText } from "./table.ts";
 
 /** What README shows of the rows: whole jobs, products at sizes that matter, the passes over memory. */
 const SHOWN = [
   /^ntk /,
+  /^training step /,
+  /^(eigen with vectors|eigenvalues|cholesky) /,
   /^product (jjt|gemm) store n=(512|1024) k=(2048|16384)$/,
   /^product (activate|mask) gelu n=1024 /,
   /^rows n=1024 /,
@@ -66,7 +68,7 @@ function rows(results: readonly BenchResult[]): string {
         if (!row?.ms) return ["–", "–", "–", row ? "wrong" : "–"];
         return [
           ...[figure(row.ms.median), row.flops > 0 ? figure(row.gflops) : "–", figure(row.gbs)],
-          `${percent(row.share)} of ${row.of}`,
+          shareText(row),
         ];
       }),
     ]),

@@ -36,9 +36,11 @@ export interface RowResult {
   /** Rates in 10⁹ a second: per core, from `cpuMs`, where that is known, else from `ms`. */
   readonly gflops: number | null;
   readonly gbs: number | null;
-  /** The fraction of the machine's rate that binds, which `of` names. */
+  /** The fraction of the machine's rate that binds, which `of` names; null where the host computes. */
   readonly share: number | null;
-  readonly of: "fma" | "read" | "copy";
+  readonly of: "fma" | "read" | "copy" | null;
+  /** The fraction of another row's GFLOP/s in the same run, and that row's name and size; null without such a row. */
+  readonly against: { readonly row: string; readonly share: number } | null;
   /** The kernel class that was chosen, and its sizes; null where there is nothing to choose. */
   readonly class: string | null;
   readonly sizes: Size | null;

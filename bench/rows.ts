@@ -1,18 +1,22 @@
 import { rowKey } from "./results.ts";
+import { denseRows } from "./rows/dense.ts";
 import { jobRows } from "./rows/jobs.ts";
 import { lanczosRows } from "./rows/lanczos.ts";
 import { layerRows } from "./rows/layers.ts";
 import { partRows } from "./rows/parts.ts";
 import { productRows } from "./rows/products.ts";
+import { trainingRows } from "./rows/training.ts";
 import type { Row } from "./run.ts";
 
-/** Everything that is measured: whole jobs, then every shader of the engine at several sizes. */
+/** Everything that is measured: whole jobs, every shader of the engine at several sizes, what the host does in f64. */
 export const ROWS: readonly Row[] = [
   ...jobRows,
+  ...trainingRows,
   ...productRows,
   ...layerRows,
   ...partRows,
   ...lanczosRows,
+  ...denseRows,
 ];
 
 /**

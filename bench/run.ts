@@ -22,8 +22,13 @@ export interface Row {
   readonly flops: number;
   /** Bytes that one call cannot do without. */
   readonly bytes: number;
-  /** The rate that its bytes are held against: it mostly reads, or writes about as much as it reads. */
-  readonly traffic: "read" | "copy";
+  /**
+   * The rate that its bytes are held against: it mostly reads, or writes about as much as it reads. `host`: the device
+   * has no part in it, as the host computes in f64.
+   */
+  readonly traffic: "read" | "copy" | "host";
+  /** A row whose rate this one's is held against besides; measured in the same run. */
+  readonly against?: Row;
   make(gpu: Gpu): Promise<Prepared> | Prepared;
   /** The same work as other packages take it, where they can do it. */
   readonly work?: () => Work;
@@ -33,6 +38,8 @@ export interface Row {
 export interface Prepared {
   /** Records one call, or does a whole job. */
   run(): Promise<void> | void;
+  /** Does so many calls, where that takes less than one by one. */
+  many?(calls: number): Promise<void>;
   /** Runs once and compares with f64. @returns the largest error ÷ bound; at most 1 where it is right */
   check(): Promise<number>;
   destroy(): void;
@@ -83,15 +90,17 @@ export async function measure(bench: Bench, row: Row): Promise<RowResult> {
     await bench.gpu.queue.drain();
     const { samples, calls } = await timed(bench, prepared);
     const ms = summary(samples.map((sample) => sample.ms / calls));
-    const { cpu: hasCpu } = bench.clock;
-    const cpu = hasCpu && summary(samples.map((sample) => (sample.cpuMs ?? NaN) / calls));
+    const hasCpu = bench.clock.cpu !== null && of !== null;
+    const cpu = hasCpu ? summary(samples.map((sample) => (sample.cpuMs ?? NaN) / calls)) : null;
     const gflops = flops / (cpu ?? ms).median / 1e6;
     const gbs = bytes / (cpu ?? ms).median / 1e6;
     return {
       ...{ ...about, checked: true, ms },
       ...{ cpuMs: cpu?.median ?? null, cpuNoise: cpu?.noise ?? null },
       ...{ repeats: samples.length, calls, gflops, gbs },
-      share: of === "fma" ? gflops / bench.machine.fmaGflops : gbs / rateOf(bench.machine, of),
+      share:
+        of && (of === "fma" ? gflops / bench.machine.fmaGflops : gbs / rateOf(bench.machine, of)),
+      against: null,
     };
   } finally {
     prepared.destroy();
@@ -101,7 +110,7 @@ export async function measure(bench: Bench, row: Row): Promise<RowResult> {
 /** What a row has whose result is wrong. */
 const NO_SPEED = {
   ...{ checked: false, ms: null, cpuMs: null, cpuNoise: null, repeats: 0, calls: 0 },
-  ...{ gflops: null, gbs: null, share: null },
+  ...{ gflops: null, gbs: null, share: null, against: null },
 };
 
 /** Times a row: warm-up, then repeats of so many calls that starting and waiting do not count. */
@@ -112,7 +121,8 @@ async function timed(
   const stopwatch = () =>
     new Stopwatch(clock, () => gpu.settle(gpu.device.queue.onSubmittedWorkDone()));
   const repeat = (calls: number) => async () => {
-    for (let call = 0; call < calls; call++) await prepared.run();
+    if (prepared.many) await prepared.many(calls);
+    else for (let call = 0; call < calls; call++) await prepared.run();
     gpu.queue.submit();
   };
   const first = stopwatch();
@@ -145,8 +155,9 @@ const enough = (count: number, ms: number): boolean =>
 const rateOf = (machine: Machine, of: "read" | "copy"): number =>
   of === "read" ? machine.readGBs : machine.copyGBs;
 
-/** Which of the machine's rates would end last if each were reached. */
+/** Which of the machine's rates would end last if each were reached; null: it is of another machine. */
 function bindingOf({ machine }: Bench, { flops, bytes, traffic }: Row): RowResult["of"] {
+  if (traffic === "host") return null;
   return flops / machine.fmaGflops >= bytes / rateOf(machine, traffic) ? "fma" : traffic;
 }
 
@@ -170,6 +181,37 @@ export interface BenchOptions extends Follow {
 
 /** A call that would take longer than this, at a tenth of the peak, is measured only where it is asked for. */
 const SLOW_MS = 5000;
+/** What the host computes in f64 is no slower than this. */
+const HOST_GFLOPS = 1;
+
+/** Milliseconds that a call takes at the most, as far as that is known before it is measured. */
+const expectedMs = ({ flops, traffic }: Row, { fmaGflops }: Machine): number =>
+  flops / (traffic === "host" ? HOST_GFLOPS : fmaGflops / 10) / 1e6;
+
+/** How fast rows are beside other rows: each row is measured once, whoever needs it first. */
+export class Measured {
+  readonly #bench: Bench;
+  readonly #known = new Map<string, RowResult>();
+
+  constructor(bench: Bench) {
+    this.#bench = bench;
+  }
+
+  async of(row: Row): Promise<RowResult> {
+    const known = this.#known.get(rowKey(row));
+    if (known) return known;
+    const alone = await measure(this.#bench, row);
+    const result = { ...alone, against: await this.#against(row, alone) };
+    this.#known.set(rowKey(row), result);
+    return result;
+  }
+
+  async #against({ against }: Row, { gflops }: RowResult): Promise<RowResult["against"]> {
+    if (!against || gflops === null) return null;
+    const other = await this.of(against);
+    return other.gflops === null ? null : { row: rowKey(against), share: gflops / other.gflops };
+  }
+}
 
 /** The machine, its fingerprint, then row after row, each followed by other packages at the same work. */
 export async function bench(gpu: Gpu, options: BenchOptions): Promise<BenchResult> {
@@ -180,20 +222,20 @@ export async function bench(gpu: Gpu, options: BenchOptions): Promise<BenchResul
   };
   options.onMachine?.(found);
   const here: Bench = { gpu, clock, machine: found.machine, signal };
+  const measured = new Measured(here);
   const rows: RowResult[] = [];
   const skipped: SkippedRow[] = [];
   const peers: PeerResult[] = [];
   for (const [index, row] of options.rows.entries()) {
     signal?.throwIfAborted();
     const { name, size } = row;
-    const expected = (10 * row.flops) / (found.machine.fmaGflops * 1e6);
-    if (!options.named && expected > SLOW_MS) {
-      skipped.push({ name, size, why: "too slow on this adapter unless it is asked for by name" });
+    if (!options.named && expectedMs(row, found.machine) > SLOW_MS) {
+      skipped.push({ name, size, why: "too slow here unless it is asked for by name" });
       continue;
     }
     say?.(`${index + 1}/${options.rows.length} ${rowKey(row)}`);
     try {
-      const result = await measure(here, row);
+      const result = await measured.of(row);
       rows.push(result);
       options.onRow?.(result);
       if (options.peers && rowKey(row).includes(options.peersAt ?? ""))

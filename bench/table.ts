@@ -93,27 +93,34 @@ export function fingerprintFigures(found: Fingerprint): [string, string][] {
   ];
 }
 
+/** What a row reached of the machine, of another row, or of both: `52 % of fma, 60 % of product gemm …`. */
+export const shareText = ({ share, of, against }: Pick<RowResult, "share" | "of" | "against">) =>
+  [
+    ...(of === null ? [] : [`${percent(share)} of ${of}`]),
+    ...(against ? [`${percent(against.share)} of ${against.row}`] : []),
+  ].join(", ") || "–";
+
 /** The columns of a table of rows. */
 export const ROW_HEAD = [
-  ...["row", "size", "ms", "±", "CPU ms", "GFLOP/s", "GB/s", "share", "of"],
-  "class",
+  ...["row", "size", "ms", "±", "CPU ms", "GFLOP/s", "GB/s", "share", "of", "class", "beside"],
 ];
 
 /** One row of that table. */
 export function rowCells(row: RowResult): string[] {
-  const { name, size, ms } = row;
+  const { name, size, ms, against } = row;
   if (!ms)
     return [
       name,
       sizeText(size),
       `wrong: error ÷ bound is ${figure(row.error)}`,
-      ...Array(7).fill(""),
+      ...Array(8).fill(""),
     ];
   return [
     ...[name, sizeText(size), figure(ms.median), percent(ms.noise / ms.median)],
     ...[figure(row.cpuMs), row.flops > 0 ? figure(row.gflops) : "–", figure(row.gbs)],
-    ...[percent(row.share), row.of],
+    ...[percent(row.share), row.of ?? "–"],
     row.class === null ? "" : `${row.class} ${sizeText(row.sizes ?? {})}`.trim(),
+    against ? `${percent(against.share)} of ${against.row}` : "",
   ];
 }
 

@@ -22,6 +22,22 @@ export type Work =
       readonly n: number;
       readonly inputs: Float32Array;
       readonly weights: readonly { weight: Float32Array; bias: Float32Array | null }[];
+    }
+  | {
+      /** One step of plain gradient descent on Σ ½ (f − y)² of all samples: the parameters after it. */
+      readonly kind: "step";
+      readonly spec: NetworkSpec;
+      readonly n: number;
+      readonly rate: number;
+      readonly inputs: Float32Array;
+      readonly targets: Float32Array;
+      readonly weights: readonly { weight: Float32Array; bias: Float32Array | null }[];
+    }
+  | {
+      /** Eigenvalues and eigenvectors, or the lower factor, of a symmetric matrix [n, n]. */
+      readonly kind: "eigh" | "cholesky";
+      readonly n: number;
+      readonly a: Float32Array;
     };
 
 /** A work with its operands where a package wants them. */

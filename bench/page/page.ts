@@ -3,7 +3,7 @@ import { wallClock } from "../clock.ts";
 import { sizeText, type AdapterLabel, type BenchResult, type RowResult } from "../results.ts";
 import { chosen } from "../rows.ts";
 import { bench } from "../run.ts";
-import { figure, fingerprintFigures, machineFigures, percent } from "../table.ts";
+import { figure, fingerprintFigures, machineFigures, percent, shareText } from "../table.ts";
 
 const find = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 const form = find<HTMLFormElement>("form");
@@ -47,7 +47,7 @@ find("head").append(
 );
 
 function rowElement(row: RowResult): HTMLElement {
-  const { name, size, ms, gflops, gbs, flops, share, of, error } = row;
+  const { name, size, ms, gflops, gbs, flops, share, error } = row;
   if (!ms) {
     const wrong = element("td", `wrong: error ÷ bound is ${figure(error)}`, "wrong");
     wrong.setAttribute("colspan", "5");
@@ -61,7 +61,7 @@ function rowElement(row: RowResult): HTMLElement {
     ...[name, sizeText(size), figure(ms.median), percent(ms.noise / ms.median)],
     ...[flops > 0 ? figure(gflops) : "–", figure(gbs)],
   ].map((text) => element("td", text));
-  const words = element("span", `${percent(share)} of ${of}`);
+  const words = element("span", shareText(row));
   return element("tr", [...cells, element("td", [element("div", [bar, words], "share")])]);
 }
 

@@ -1,7 +1,7 @@
 // jax-js: kernels generated for WebGPU and wasm, jit, vmap and grad.
 import { readFileSync } from "node:fs";
 import { blockUntilReady, defaultDevice, getWebGPUDevice, init } from "@jax-js/jax";
-import { grad, jit, nn, numpy as np, scipySpecial, tree, vjp, vmap } from "@jax-js/jax";
+import { grad, jit, lax, nn, numpy as np, scipySpecial, tree, vjp, vmap } from "@jax-js/jax";
 import { gramByHand, layersOf } from "./layers.mjs";
 import { fileOf } from "./packages.mjs";
 
@@ -40,6 +40,14 @@ async function prepare(device, work, kernelOf) {
     operands.push(upload(work.j, [work.n, work.k]));
     jitted = jit((j) => np.matmul(j.ref, j.transpose()));
     call = jitted;
+  } else if (work.kind === "eigh") {
+    operands.push(upload(work.a, [work.n, work.n]));
+    jitted = jit((a) => np.linalg.eigh(a));
+    call = jitted;
+  } else if (work.kind === "cholesky") {
+    operands.push(upload(work.a, [work.n, work.n]));
+    jitted = jit((a) => lax.linalg.cholesky(a));
+    call = jitted;
   } else {
     const layers = layersOf(work);
     const tensors = layers.map(({ weight, bias, fanIn, units }) => ({
@@ -47,6 +55,13 @@ async function prepare(device, work, kernelOf) {
       ...(bias && { bias: upload(bias, [units]) }),
     }));
     operands.push(tensors);
+    if (work.kind === "step") {
+      operands.push(upload(work.inputs, [work.n, layers[0].fanIn]));
+      operands.push(upload(work.targets, [work.n, layers.at(-1).units]));
+      jitted = jit(descent(layers, work.rate));
+      call = jitted;
+      return held(device, operands, jitted, call);
+    }
     const parts = kernelOf === byJacobian ? partsOf(device, layers, work.n) : 1;
     const rows = work.n / parts;
     const width = layers[0].fanIn;
@@ -57,20 +72,57 @@ async function prepare(device, work, kernelOf) {
     jitted = jit(kernelOf(layers, rows));
     call = parts === 1 ? jitted : (all, ...inputs) => inPairs(jitted, all, inputs);
   }
+  return held(device, operands, jitted, call);
+}
+
+/** A job whose result is one array or a tree of them. */
+async function held(device, operands, jitted, call) {
   await blockUntilReady(operands);
   return {
     async submit() {
       const result = call(...operands.map((operand) => tree.ref(operand)));
       // On the device this only sees to it that everything is submitted; the threads of wasm are waited for.
-      await (device ? result.ref.gpuBuffer() : result.blockUntilReady());
+      for (const array of tree.leaves(result))
+        await (device ? array.ref.gpuBuffer() : array.blockUntilReady());
       return result;
     },
-    read: (result) => result.ref.data(),
-    free: (result) => result.dispose(),
+    async read(result) {
+      const parts = [];
+      for (const array of tree.leaves(result)) parts.push(await array.ref.data());
+      const values = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+      let at = 0;
+      for (const part of parts) {
+        values.set(part, at);
+        at += part.length;
+      }
+      return values;
+    },
+    free: (result) => tree.dispose(result),
     destroy() {
       tree.dispose(operands);
       jitted.dispose();
     },
+  };
+}
+
+/** Every parameter after one step of gradient descent, weight and bias, layer by layer. */
+function descent(layers, rate) {
+  const loss = (tensors, x, y) => {
+    let a = x;
+    layers.forEach((layer, l) => {
+      const { weight, bias } = tensors[l];
+      const product = np.matmul(a, weight.transpose()).mul(layer.scale);
+      a = PHI[layer.activation](bias ? product.add(bias.mul(layer.shift)) : product, layer);
+    });
+    const rest = a.sub(y);
+    return rest.ref.mul(rest).sum().mul(0.5);
+  };
+  return (tensors, x, y) => {
+    const gradients = grad(loss)(tree.ref(tensors), x, y);
+    return tensors.flatMap(({ weight, bias }, l) => [
+      weight.sub(gradients[l].weight.mul(rate)),
+      ...(bias ? [bias.sub(gradients[l].bias.mul(rate))] : []),
+    ]);
   };
 }
 

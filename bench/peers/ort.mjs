@@ -47,6 +47,7 @@ const session = (ort, backend, graph) =>
   });
 
 async function prepare({ ort, backend, device }, work) {
+  if (!["gemm", "jjt", "ntk"].includes(work.kind)) return null;
   const graph = new Graph();
   const feeds = {};
   const buffers = [];

@@ -14,7 +14,12 @@ const BACKENDS = ["webgpu", "wasm"];
  * @typedef {{ kind: "jjt", n: number, k: number, j: Float32Array }} Jjt  J Jᵀ, J [n,k] row-major
  * @typedef {{ kind: "ntk", spec: import("./layers.mjs").Spec, n: number, inputs: Float32Array,
  *   weights: { weight: Float32Array, bias?: Float32Array | null }[] }} Ntk  H [n·O,n·O], index i·O + output
- * @typedef {Gemm | Jjt | Ntk} Work
+ * @typedef {Omit<Ntk, "kind"> & { kind: "step", targets: Float32Array, rate: number }} Step  the parameters after one
+ *   step of gradient descent on Σ ½ (f − y)²: weights [units, fan] and biases, layer by layer
+ * @typedef {{ kind: "eigh", n: number, a: Float32Array }} Eigh  of symmetric A [n,n]: eigenvalues, then vectors [n,n],
+ *   one a column
+ * @typedef {{ kind: "cholesky", n: number, a: Float32Array }} Cholesky  L [n,n] of positive definite A = L Lᵀ
+ * @typedef {Gemm | Jjt | Ntk | Step | Eigh | Cholesky} Work
  *
  * @typedef {object} Job  a work with its operands on the device
  * @property {() => Promise<{ ms: number, cpuMs: number }>} run  does it once. `ms`: wall time, taken in the child, from

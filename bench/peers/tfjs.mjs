@@ -48,6 +48,7 @@ function flush() {
 }
 
 async function prepare(work, gramOf) {
+  if (!["gemm", "jjt", "ntk", "step"].includes(work.kind)) return null;
   const operands = [];
   const upload = (data, shape) => {
     const tensor = tf.tensor(data, shape);
@@ -69,7 +70,11 @@ async function prepare(work, gramOf) {
       bias: bias && upload(bias, [units]),
     }));
     const inputs = upload(work.inputs, [work.n, layers[0].fanIn]);
-    call = gramOf(layers, tensors, inputs, work.n);
+    if (work.kind === "ntk") call = gramOf(layers, tensors, inputs, work.n);
+    else {
+      const targets = upload(work.targets, [work.n, layers.at(-1).units]);
+      call = descent(layers, parametersOf(tensors), inputs, targets, work.rate);
+    }
   }
   return {
     submit() {
@@ -77,32 +82,55 @@ async function prepare(work, gramOf) {
       flush();
       return result;
     },
-    read: async (result) => Float32Array.from(await result.data()),
-    free: (result) => result.dispose(),
+    async read(result) {
+      const tensors = [result].flat();
+      const values = new Float32Array(tensors.reduce((sum, { size }) => sum + size, 0));
+      let at = 0;
+      for (const tensor of tensors) {
+        values.set(await tensor.data(), at);
+        at += tensor.size;
+      }
+      return values;
+    },
+    free: (result) => tf.dispose(result),
     destroy: () => operands.forEach((tensor) => tensor.dispose()),
   };
+}
+
+const parametersOf = (tensors) =>
+  tensors.flatMap(({ weight, bias }) => (bias ? [weight, bias] : [weight]));
+
+/** Outputs of samples, one a row. */
+function network(layers, x, parameters) {
+  let a = x;
+  let next = 0;
+  for (const layer of layers) {
+    const product = timesTransposed(a, parameters[next++]).mul(layer.scale);
+    const z = layer.bias ? product.add(parameters[next++].mul(layer.shift)) : product;
+    a = phi(layer, z);
+  }
+  return a;
+}
+
+/** Every parameter after one step of gradient descent. */
+function descent(layers, parameters, inputs, targets, rate) {
+  const gradients = tf.grads((...all) =>
+    network(layers, inputs, all).sub(targets).square().sum().mul(0.5),
+  );
+  return () => gradients(parameters).map((gradient, p) => parameters[p].sub(gradient.mul(rate)));
 }
 
 /** J by reverse mode, one sample and output after another; H = Σ of J Jᵀ over the tensors of parameters. */
 function byJacobian(layers, tensors, inputs, n) {
   const outputs = layers.at(-1).units;
-  const parameters = tensors.flatMap(({ weight, bias }) => (bias ? [weight, bias] : [weight]));
-  const network = (x, output, all) => {
-    let a = x;
-    let next = 0;
-    for (const layer of layers) {
-      const product = timesTransposed(a, all[next++]).mul(layer.scale);
-      const z = layer.bias ? product.add(all[next++].mul(layer.shift)) : product;
-      a = phi(layer, z);
-    }
-    return a.slice([0, output], [1, 1]).asScalar();
-  };
+  const parameters = parametersOf(tensors);
+  const one = (x, output, all) => network(layers, x, all).slice([0, output], [1, 1]).asScalar();
   return () => {
     const blocks = parameters.map(() => []);
     for (let i = 0; i < n; i++)
       for (let output = 0; output < outputs; output++) {
         const x = inputs.slice([i, 0], [1, -1]);
-        const gradients = tf.grads((...all) => network(x, output, all))(parameters);
+        const gradients = tf.grads((...all) => one(x, output, all))(parameters);
         gradients.forEach((gradient, p) => blocks[p].push(gradient.flatten()));
       }
     return blocks

@@ -1,31 +1,47 @@
 import {
+  backward,
   forward,
   gram,
+  gramPair,
   network,
   normals,
   planGram,
   tangentKernel,
   uploadWeights,
   weights,
+  type Activations,
   type Gpu,
   type NetworkSpec,
+  type Signals,
 } from "../../src/index.ts";
 import { activationError } from "../../src/stages/0-activation.ts";
-import { exact, roundings, type Problem, type Reference } from "../../test/conformance/problem.ts";
+import { sliceBits } from "../../src/stages/3-pair.ts";
+import {
+  exact,
+  referenceNetwork,
+  roundings,
+  type Problem,
+  type Reference,
+} from "../../test/conformance/problem.ts";
 import { layersOf } from "../../test/reference/network.ts";
 import type { Row } from "../run.ts";
-import { bytesOf } from "./operands.ts";
+import { bySample, bytesOf } from "./operands.ts";
 import { gamma, quotient, worse } from "./verify.ts";
 
-/** Whole tangent kernels, from weights and inputs on the device to H on the device. */
+/** Whole tangent kernels, from weights and inputs on the device to H on the device; of two, also in pairs of f32. */
 export const jobRows: readonly Row[] = [
   jobRow("relu", [784, 512, 512, 1], 256),
+  pairRow("relu", [784, 512, 512, 1], 256),
   jobRow("tanh", [64, 256, 256, 256, 1], 512),
   jobRow("gelu", [32, 512, 512, 1], 1024),
   jobRow("tanh", [32, 256, 256, 10], 64),
+  pairRow("tanh", [32, 256, 256, 10], 64),
 ];
 
-function jobRow(activation: "relu" | "tanh" | "gelu", widths: readonly number[], n: number): Row {
+type Phi = "relu" | "tanh" | "gelu";
+
+/** A network, its operands, and what its kernel costs: the passes, and the products of H. */
+function job(activation: Phi, widths: readonly number[], n: number) {
   const spec: NetworkSpec = {
     ...{ widths, activation, parameterization: "ntk", biasScale: 0.1 },
     weightScale: activation === "relu" ? Math.SQRT2 : 1,
@@ -40,12 +56,19 @@ function jobRow(activation: "relu" | "tanh" | "gelu", widths: readonly number[],
   );
   const [first] = net.layers;
   const back = parameters - first.fanIn * first.units;
+  // By layers, without J; forward, backward, and each layer's two products in full.
+  const passes = 2 * n * parameters + 2 * order * back;
+  const given = bytesOf(n, net.inputs) + 4 * net.parameters;
+  return { spec, net, draw, passes, grams, given, out: bytesOf(order, order) };
+}
+
+function jobRow(activation: Phi, widths: readonly number[], n: number): Row {
+  const { spec, net, draw, passes, grams, given, out } = job(activation, widths, n);
   return {
     name: `ntk ${activation} ${widths.join("-")}`,
     size: { n },
-    // By layers, without J; forward, backward, and each layer's two products in full.
-    flops: 2 * n * parameters + 2 * order * back + grams,
-    bytes: bytesOf(n, net.inputs) + 4 * net.parameters + bytesOf(order, order),
+    flops: passes + grams,
+    bytes: given + out,
     traffic: "read",
     work: () => ({ kind: "ntk", spec, n, ...draw() }),
     make(gpu) {
@@ -71,24 +94,106 @@ function jobRow(activation: "relu" | "tanh" | "gelu", widths: readonly number[],
   };
 }
 
-/**
- * The largest error ÷ bound of a tangent kernel: symmetric to the bit; some columns entry by entry; for every row Σ_j ±
- * H[i, j] against the sum of the bounds. The bound is the rounding bound carried through the network.
- */
+/** The same kernel with sums that are exact where they are large: three products in place of each. */
+function pairRow(activation: Phi, widths: readonly number[], n: number): Row {
+  const { spec, net, draw, passes, grams, given, out } = job(activation, widths, n);
+  return {
+    name: `pair of ntk ${activation} ${widths.join("-")}`,
+    size: { n },
+    flops: passes + 3 * grams,
+    bytes: given + 2 * out,
+    traffic: "read",
+    against: jobRow(activation, widths, n),
+    make(gpu) {
+      const { weights, inputs } = draw();
+      const onDevice = uploadWeights(gpu, net, weights);
+      const columns = gpu.upload("inputs", net.inputs, n, inputs, true);
+      const plan = planGram(gpu, net, n, 0);
+      return {
+        async run() {
+          using acts = await forward(gpu, net, onDevice, columns);
+          using signals = await backward(gpu, net, onDevice, acts);
+          (await gramPair(gpu, net, acts, [signals], plan)).destroy();
+        },
+        destroy() {
+          onDevice.destroy();
+          columns.destroy();
+        },
+        async check() {
+          using acts = await forward(gpu, net, onDevice, columns);
+          using signals = await backward(gpu, net, onDevice, acts);
+          using pair = await gramPair(gpu, net, acts, [signals], plan);
+          const [high, low] = [await gpu.read(pair.high), await gpu.read(pair.low)];
+          if (!isSymmetric(high) || !isSymmetric(low)) return Infinity;
+          const reference = await stored(gpu, spec, acts, signals);
+          const depth = plan.method === "jacobian" ? 1024 : Math.max(...widths);
+          const k = roundings(reference.net, { method: plan.method, panels: plan.panels });
+          const judge = (found: Float32Array | Float64Array) =>
+            judgeKernel(reference, 2 ** -sliceBits(depth) * gamma(k), found);
+          const error = judge(Float64Array.from(high, (value, at) => value + low[at]));
+          // Where the low plane holds nothing of use, the high one alone is about as near.
+          return worse(error, quotient(8 * error, judge(high)));
+        },
+      };
+    },
+  };
+}
+
+/** Activations and signals as the device holds them, taken as exact. */
+async function stored(
+  gpu: Gpu,
+  spec: NetworkSpec,
+  acts: Activations,
+  signals: Signals,
+): Promise<Reference> {
+  const outputs = spec.widths[spec.widths.length - 1];
+  const none = (list: readonly Float64Array[]) =>
+    list.map(({ length }) => new Float64Array(length));
+  const [a, g] = [await bySample(gpu, acts.a), await bySample(gpu, signals.g)];
+  const { n } = acts;
+  return {
+    ...{ net: referenceNetwork(spec), n, outputs },
+    pass: {
+      activations: { n, a, da: none(a), z: [], dz: [], ambiguous: 0 },
+      signals: { rows: n * outputs, g, dg: none(g) },
+    },
+  };
+}
+
+/** The largest error ÷ bound of a tangent kernel: symmetric to the bit; else as `judgeKernel`, from f64 passes. */
 function checkKernel(gpu: Gpu, problem: Problem, found: Float32Array): number {
   const reference = exact(problem, {
     epsPhi: (name, z, slope) => activationError(name, slope, z).value,
     epsPhiPrime: (name, z, slope) => activationError(name, slope, z).derivative,
   });
-  const { net, n, outputs } = reference;
+  const { method, panels } = planGram(gpu, network(problem.spec), reference.n, 0);
+  if (!isSymmetric(found)) return Infinity;
+  return judgeKernel(reference, gamma(roundings(reference.net, { method, panels })), found);
+}
+
+/** Whether a square matrix is symmetric to the bit. */
+function isSymmetric(values: Float32Array): boolean {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const order = Math.sqrt(bits.length);
+  for (let i = 0; i < order; i++)
+    for (let j = 0; j < i; j++) if (bits[i * order + j] !== bits[j * order + i]) return false;
+  return true;
+}
+
+/**
+ * The largest error ÷ bound of a tangent kernel: some columns entry by entry; for every row Σ_j ± H[i, j] against the
+ * sum of the bounds. The bound is the rounding bound carried through the network.
+ *
+ * @param rounding of the sums from activations and signals to H, relative to those of sizes
+ */
+function judgeKernel(
+  reference: Reference,
+  rounding: number,
+  found: Float32Array | Float64Array,
+): number {
+  const { n, outputs } = reference;
   const order = n * outputs;
   if (found.length !== order * order) return Infinity;
-  const { method, panels } = planGram(gpu, network(problem.spec), n, 0);
-  const rounding = gamma(roundings(net, { method, panels }));
-  const bits = new Uint32Array(found.buffer);
-  for (let i = 0; i < order; i++)
-    for (let j = 0; j < i; j++) if (bits[i * order + j] !== bits[j * order + i]) return Infinity;
-
   const forms = { value: (value: number) => value, size: Math.abs, upper: largest };
   let worst = 0;
   const judge = (

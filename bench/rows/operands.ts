@@ -30,6 +30,16 @@ export function onDevice(gpu: Gpu): Operands {
 /** Bytes of an f32 matrix without its padding. */
 export const bytesOf = (rows: number, columns: number): number => 4 * rows * columns;
 
+/** Matrices [width, samples] of the device as [samples, width] in f64. */
+export async function bySample(gpu: Gpu, matrices: readonly Matrix[]): Promise<Float64Array[]> {
+  const read: Float64Array[] = [];
+  for (const matrix of matrices) {
+    const { rows, columns } = matrix;
+    read.push(Float64Array.from(transposed(await gpu.read(matrix), rows, columns)));
+  }
+  return read;
+}
+
 /** [columns, rows] of [rows, columns]. */
 export function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
   const turned = new Float32Array(values.length);

@@ -44,7 +44,7 @@ export const productRows: readonly Row[] = (["jjt", "gemm"] as const).flatMap((s
   ),
 );
 
-function productRow(
+export function productRow(
   shape: "gemm" | "jjt",
   epilogue: (typeof EPILOGUES)[number],
   n: number,

@@ -2,12 +2,18 @@ import { expect, test } from "vitest";
 import { wallClock } from "../../bench/clock.ts";
 import type { Machine } from "../../bench/machine.ts";
 import { uniform } from "../../bench/random.ts";
-import { rowKey } from "../../bench/results.ts";
+import { rowKey, type RowResult } from "../../bench/results.ts";
 import { chosen, ROWS } from "../../bench/rows.ts";
+import { checkEigen, checkValues } from "../../bench/rows/dense.ts";
+import { checkForward, checkStep } from "../../bench/rows/training.ts";
 import { checkProduct } from "../../bench/rows/verify.ts";
-import { measure, type Row } from "../../bench/run.ts";
+import { Measured, measure, type Row } from "../../bench/run.ts";
+import { shareText } from "../../bench/table.ts";
 import { processClock } from "../../bench/threads.ts";
+import { denseEigen } from "../../src/stages/4-dense.ts";
 import { gpuTest } from "../gpu.ts";
+import { withSpectrum } from "../reference/eigen.ts";
+import { stepped } from "./stepped.ts";
 
 const machine = {
   ...{ fmaGflops: 100, readGBs: 10, copyGBs: 5, doneMicroseconds: 100 },
@@ -47,6 +53,60 @@ gpuTest("a right one is timed at least 20 times, its operands freed after it", a
   expect(row.runs).toBeGreaterThanOrEqual(result.repeats * result.calls);
   expect(row.destroyed).toBe(1);
 });
+
+gpuTest("what does many calls at once is asked for them, and not for each", async (gpu) => {
+  let done = 0;
+  const make = () => ({
+    run: () => expect.unreachable(),
+    many: async (calls: number) => void (done += calls),
+    check: async () => 0,
+    destroy() {},
+  });
+  const row = { ...counting(0), make };
+  const { repeats, calls } = await measure({ gpu, clock: wallClock, machine }, row);
+  expect(done).toBeGreaterThanOrEqual(repeats * calls);
+});
+
+gpuTest("no rate of the device is asked of what the host computes, nor CPU time", async (gpu) => {
+  const row = { ...counting(0), traffic: "host" as const };
+  const clock = { ...wallClock, cpu: () => NaN };
+  const result = await measure({ gpu, clock, machine }, row);
+  expect(result).toMatchObject({ checked: true, of: null, share: null, cpuMs: null });
+  expect(result.gflops).toBeGreaterThan(0);
+});
+
+gpuTest("a row is held against another of the same run, which is measured once", async (gpu) => {
+  const row = (name: string, error: number, against?: Row) => {
+    const made = { ...counting(error), name, traffic: "host" as const };
+    return {
+      ...made,
+      against,
+      make: () => (made.runs++, { ...PLAIN, check: async () => error }),
+      made,
+    };
+  };
+  const [beside, wrong] = [row("beside", 0), row("wrong", 2)];
+  const rows = [row("first", 0, beside), beside, row("second", 0, beside)];
+  const others = [row("third", 0, wrong), row("fourth", 2, beside)];
+  const measured = new Measured({ gpu, clock: wallClock, machine });
+  const found: RowResult[] = [];
+  for (const each of [...rows, ...others]) found.push(await measured.of(each));
+  expect(beside.made.runs).toBe(1);
+  const rate = (at: number) => found[at].gflops!;
+  expect(found.map(({ against }) => against)).toEqual([
+    { row: "beside", share: rate(0) / rate(1) },
+    null,
+    { row: "beside", share: rate(2) / rate(1) },
+    null,
+    null,
+  ]);
+  expect(shareText(found[0])).toMatch(/^[\d.]+ % of beside$/);
+  expect(shareText(found[1])).toBe("–");
+  expect(shareText({ ...found[0], share: 0.5, of: "fma" })).toMatch(/^50 % of fma, .* of beside$/);
+});
+
+/** Work that is nothing. */
+const PLAIN = { run() {}, check: async () => 0, destroy() {} };
 
 gpuTest("an aborted measurement ends, and frees what it made", async (gpu) => {
   const row = counting(0);
@@ -118,6 +178,64 @@ gpuTest("a tangent kernel's check sees a kernel of other weights", async (gpu) =
     prepared.destroy();
   }
 });
+
+gpuTest(
+  "a step's check sees one wrong parameter, a step not taken, another loss, another way forward",
+  async (gpu) => {
+    const { problem, targets, held, loss, state } = await stepped(gpu);
+    const judge = (given = state, of = loss) => checkStep(problem, targets, held, of, given);
+    expect(judge()).toBeLessThanOrEqual(1);
+    expect(judge(state, loss * 1.0001)).toBeGreaterThan(1);
+    const still = problem.weights.map(({ weight, bias }) => ({
+      weight: weight.map(() => 0),
+      bias: bias && bias.map(() => 0),
+    }));
+    expect(judge({ ...state, weights: problem.weights, rest: still })).toBeGreaterThan(1);
+    for (const { weight, bias } of state.weights)
+      for (const values of [weight, bias!])
+        for (const at of [0, values.length >> 1, values.length - 1]) {
+          const before = values[at];
+          for (const wrong of [before + 1e-4, NaN]) {
+            values[at] = wrong;
+            expect(judge() <= 1, `${values.length} values, ${at} is ${wrong}`).toBe(false);
+          }
+          values[at] = before;
+        }
+    expect(checkForward(problem, held)).toBeLessThanOrEqual(1);
+    for (const values of [...held.a, ...held.z]) {
+      const before = values[3];
+      values[3] = before + 1e-3;
+      expect(checkForward(problem, held)).toBeGreaterThan(1);
+      values[3] = before;
+    }
+  },
+);
+
+gpuTest(
+  "an eigensolver's check sees a wrong value, and vectors that are wrong or twice there",
+  async (gpu) => {
+    const n = 40;
+    const known = withSpectrum(
+      "1/i",
+      Float64Array.from({ length: n }, (_, i) => 1 / (i + 1)),
+      1,
+    );
+    const { values, vectors } = await denseEigen(gpu, Float64Array.from(known.a), n);
+    const judge = () => checkEigen(known, { values, vectors });
+    expect(judge()).toBeLessThanOrEqual(1);
+    for (const wrong of [values[7] + 1e-10, NaN]) {
+      const changed = values.slice();
+      changed[7] = wrong;
+      expect(checkValues(known, changed) <= 1, String(wrong)).toBe(false);
+      expect(checkEigen(known, { values: changed, vectors }) <= 1, String(wrong)).toBe(false);
+    }
+    expect(checkValues(known, values.subarray(1))).toBe(Infinity);
+    vectors[5 * n + 3] += 1e-9;
+    expect(judge()).toBeGreaterThan(1);
+    vectors.copyWithin(5 * n, 4 * n, 5 * n);
+    expect(judge()).toBeGreaterThan(1);
+  },
+);
 
 test("the clock of threads goes on with their work and not with the main one's", async () => {
   const clock = processClock(true);

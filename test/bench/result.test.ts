@@ -17,16 +17,20 @@ gpuTest(
     };
     const { rows } = chosen(["seed outputs=16 samples=4096", "collapse"]);
     const slow = { ...rows[0], name: "slow", flops: 1e18 };
+    const long = { ...rows[0], name: "long", flops: 1e10, traffic: "host" as const };
     const seen: string[] = [];
     const result = await bench(gpu, {
-      ...{ clock: wallClock, adapter, commit: null, rows: [slow, ...rows], named: false },
+      ...{ clock: wallClock, adapter, commit: null, rows: [slow, long, ...rows], named: false },
       onRow: (row) => seen.push(row.name),
     });
     expect(seen).toEqual(["seed", "collapse"]);
     const parsed = JSON.parse(JSON.stringify(result)) as BenchResult;
     expectShape(parsed);
     expect(parsed.adapter).toEqual(adapter);
-    expect(result.skipped).toMatchObject([{ name: "slow", why: /asked for by name/ }]);
+    expect(result.skipped).toMatchObject([
+      { name: "slow", why: /asked for by name/ },
+      { name: "long", why: /asked for by name/ },
+    ]);
     const text = resultLines(result).join("\n");
     expect(text).toMatch(/GFLOP\/s/);
     expect(text).not.toMatch(/undefined|NaN GF|null/);

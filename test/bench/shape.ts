@@ -45,6 +45,7 @@ export function expectShape(result: BenchResult): void {
     positive(`${row.name}, GB/s`, row.gbs);
     positive(`${row.name}, share`, row.share);
     expect(["fma", "read", "copy"]).toContain(row.of);
+    expect(row).toHaveProperty("against");
     expect(row).toHaveProperty("class");
     expect(row).toHaveProperty("sizes");
   }

@@ -33,7 +33,7 @@ const row = (
   ...{ name, size: { n: 1 }, checked: ms !== null, error: 0.5 },
   ms: ms === null ? null : { min: ms, median: ms, max: ms, noise },
   ...{ cpuMs, cpuNoise: cpuMs === null ? null : 0, repeats: 20, calls: 1, flops: 1, bytes: 1 },
-  ...{ gflops: 1, gbs: 1, share: 1, of: "fma", class: null, sizes: null },
+  ...{ gflops: 1, gbs: 1, share: 1, of: "fma", against: null, class: null, sizes: null },
 });
 const verdicts = (before: RowResult[], after: RowResult[]) =>
   compare({ rows: before }, { rows: after }).map(({ key, verdict }) => `${key}: ${verdict}`);
