@@ -7,7 +7,7 @@ import { compare } from "../../bench/compare.ts";
 import { rowKey, type BenchResult, type RowResult } from "../../bench/results.ts";
 import { chosen, ROWS } from "../../bench/rows.ts";
 import { bench } from "../../bench/run.ts";
-import { changeLines, figure, percent, resultLines } from "../../bench/table.ts";
+import { changeLines, figure, resultLines, shareText } from "../../bench/table.ts";
 import { processClock } from "../../bench/threads.ts";
 import type { Peers, Work } from "../../bench/versus.ts";
 import { nearest } from "../gpu/values.ts";
@@ -99,9 +99,10 @@ export async function benchCommand(
 }
 
 /** A row's result in half a line. */
-function told({ checked, ms, share, of, error, repeats }: RowResult): string {
+function told(result: RowResult): string {
+  const { checked, ms, error, repeats } = result;
   if (!checked) return `  wrong: error ÷ bound is ${figure(error)}, but must be at most 1`;
-  return `  ${figure(ms?.median ?? null)} ms, ${percent(share)} of ${of}, ${repeats} repeats`;
+  return `  ${figure(ms?.median ?? null)} ms, ${shareText(result)}, ${repeats} repeats`;
 }
 
 /** A result that an earlier run wrote. @throws InputError where the file holds none */
