@@ -96,7 +96,11 @@ function program(signal: AbortSignal, end: (status: number) => void): Command {
         ),
       ),
     ),
-  );
+  )
+    .option("--steps <count>", "also train, with pictures: how many steps")
+    .option("--rate <rate>", "a number, auto, or 2.5/lambda for 2.5 / λ_max; default auto")
+    .option("--track <steps>", "look at the kernel every so many steps; default: about 50 looks")
+    .option("--targets <file>", "default: of the inputs' labels");
   withGram(
     withModel(
       onDevice(

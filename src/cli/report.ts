@@ -1,16 +1,27 @@
 import { join } from "node:path";
-import { InputError, ntk, planGram, tuned, type Spectrum } from "../index.ts";
+import {
+  InputError,
+  ntk,
+  planGram,
+  tuned,
+  type Gpu,
+  type Precision,
+  type Spectrum,
+} from "../index.ts";
 import { writeAtomic, writeNpy } from "../node.ts";
+import { train, type Rate, type Trained } from "../theory.ts";
 import { inWords } from "./findings.ts";
 import { gramChoice, outputsLast } from "./gram.ts";
+import { targetsOf } from "./heldOut.ts";
 import { planLines } from "./plan.ts";
 import { orderByClass } from "./pictures/classes.ts";
-import type { ReportData } from "./pictures/data.ts";
+import type { ReportData, TrainingData } from "./pictures/data.ts";
 import { gramPng } from "./pictures/gram.ts";
-import { count } from "./pictures/numbers.ts";
+import { count, figures } from "./pictures/numbers.ts";
 import { reportHtml } from "./pictures/report.ts";
 import { spectrumSvg } from "./pictures/spectrum.ts";
-import { asJson, required, Session, type Model } from "./session.ts";
+import { runOf, trainingSvg } from "./pictures/training.ts";
+import { asJson, required, Session, whole, type Model } from "./session.ts";
 import {
   aligned,
   checkCounts,
@@ -19,13 +30,31 @@ import {
   spectrumLines,
   type SpectrumCommandOptions,
 } from "./spectrum.ts";
+import { atInfinity, rateOption } from "./train.ts";
+
+/** Options of `ntk report`. */
+export interface ReportCommandOptions extends SpectrumCommandOptions {
+  readonly steps?: string;
+  readonly rate?: string;
+  readonly track?: string;
+  readonly targets?: string;
+}
 
 /** Eigenvectors that the page shows. */
 const SHOWN = 3;
+/** Looks at the kernel while it is trained, about, where `--track` does not say. */
+const LOOKS = 50;
 
-/** `ntk report`: Gram matrix, spectrum and their pictures in a folder. */
+/** How the network is to be trained. */
+interface Descent {
+  readonly steps: number;
+  readonly rate: Rate;
+  readonly track: number;
+}
+
+/** `ntk report`: Gram matrix, spectrum, training where steps are given, and their pictures in a folder. */
 export async function reportCommand(
-  options: SpectrumCommandOptions,
+  options: ReportCommandOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const session = new Session(options, signal);
@@ -33,14 +62,18 @@ export async function reportCommand(
     const out = required("out", options.out, "DIR");
     const which = eigenvalueChoice(options);
     const choice = gramChoice(options);
+    const descent = trainingChoice(options);
     await session.folder(out);
     const model = await session.model(options);
     const { spec, net, weights, inputs } = model;
     const order = inputs.n * (choice.outputs === "full" ? net.outputs : 1);
-    if (order > 8192)
+    // Training is watched by the whole kernel.
+    const largest = descent ? inputs.n * net.outputs : order;
+    if (largest > 8192)
       throw new InputError(
-        `report: H would be ${order} × ${order}, but pictures are made up to 8192. Take fewer samples.`,
+        `report: H would be ${largest} × ${largest}, but pictures are made up to 8192. Take fewer samples.`,
       );
+    const targets = descent && (await targetsOf("targets", options.targets, inputs, net));
     checkCounts(which, order);
     session.say(networkLine(model));
     const gpu = await session.gpu();
@@ -62,6 +95,10 @@ export async function reportCommand(
     const { vectors } = spectrum;
     const top = vectors && (await gpu.read(vectors, { signal }));
     vectors?.destroy();
+    const run =
+      descent &&
+      targets &&
+      (await trained(gpu, session, model, targets, { ...descent, precision: which.precision }));
     session.enter("pictures");
 
     const each = order / inputs.n;
@@ -95,8 +132,18 @@ export async function reportCommand(
       classes,
       order: rows,
       vectors: top,
+      ...(run && {
+        training: {
+          ...{ n: inputs.n, outputs: net.outputs, parameters: net.parameters },
+          ...{ steps: descent.steps, rate: run.rate, tracked: run.tracked },
+          certificate: run.certificate,
+          // Those of the mean over outputs are others.
+          eigenvalues: order === largest ? leading(which, spectrum, order) : [],
+        },
+      }),
     };
     const { n } = inputs;
+    const { training } = data;
     const made: [string, () => Uint8Array | string][] = [
       [
         "gram.npy",
@@ -108,6 +155,7 @@ export async function reportCommand(
       ["spectrum.json", () => `${asJson(json)}\n`],
       ["spectrum.svg", () => spectrumSvg(data)],
       ["gram.png", () => gramPng(gram, order, rows, classes)],
+      ...(training ? trainingFiles(training, session) : []),
       ["report.html", () => reportHtml(data)],
     ];
     const files: string[] = [];
@@ -127,6 +175,7 @@ export async function reportCommand(
       ]),
       ...spectrumLines(spectrum),
       ...diagnosis.map(inWords),
+      ...(training ? trainingLines(training) : []),
       ...aligned(
         Object.entries(json.stages).map(([stage, seconds]): [string, string] => [
           `time of ${stage}`,
@@ -138,6 +187,71 @@ export async function reportCommand(
   } finally {
     session.close();
   }
+}
+
+/** What `--steps` and its companions ask for; null where the network is not to be trained. */
+function trainingChoice(options: ReportCommandOptions): Descent | null {
+  if (options.steps === undefined) {
+    for (const key of ["rate", "track", "targets"] as const)
+      if (options[key] !== undefined)
+        throw new InputError(
+          `--${key} is given without --steps, but is about training. Add --steps NUMBER, or leave --${key} out.`,
+        );
+    return null;
+  }
+  const steps = whole("steps", options.steps, 1, 2 ** 40);
+  const rate = rateOption(options.rate ?? "auto");
+  const often = Math.max(1, Math.round(steps / LOOKS));
+  const track = options.track === undefined ? often : whole("track", options.track, 0, 2 ** 40);
+  return { steps, rate, track };
+}
+
+/** The network trained and watched, with its certificate; where there is no H_∞, that of H_0. */
+async function trained(
+  gpu: Gpu,
+  session: Session,
+  model: Model,
+  targets: Float32Array,
+  how: Descent & { readonly precision: Precision },
+): Promise<Trained> {
+  const { net, weights, inputs } = model;
+  const infinite = await atInfinity(gpu, session, model).catch((error: unknown) => {
+    if (!(error instanceof InputError)) throw error;
+    session.say(`the certificate goes by H_0 instead of H_∞: ${error.message}`);
+    return {};
+  });
+  return train(gpu, net, weights, inputs.values, targets, { ...session.job, ...how, ...infinite });
+}
+
+/** The files of a training run: what `ntk train --json` says of it, and its pictures. */
+const trainingFiles = (training: TrainingData, session: Session): [string, () => string][] => {
+  const { n, outputs, parameters, steps, rate, tracked, certificate } = training;
+  const { loss } = tracked[tracked.length - 1];
+  const size = { n, outputs, parameters };
+  const json = { ...size, steps, rate, lossKind: "mse", loss, tracked, certificate };
+  return [
+    ["training.json", () => `${asJson({ ...json, ...session.summary() })}\n`],
+    ["training.svg", () => trainingSvg(training)],
+  ];
+};
+
+/** Training for a person. */
+function trainingLines(training: TrainingData): string[] {
+  const { tracked, certificate } = training;
+  const held = certificate?.checks.filter(({ holds }) => holds).length;
+  return aligned([
+    ["training", runOf(training)],
+    ["loss", `${figures(tracked[0].loss)} → ${figures(tracked[tracked.length - 1].loss)}`],
+    ...(certificate
+      ? ([["certificate", `${held} of ${certificate.checks.length} inequalities hold`]] as const)
+      : []),
+  ]);
+}
+
+/** The eigenvalues at the upper end of the spectrum, as far as they are known without a gap. */
+function leading(which: { top?: number; bottom?: number }, spectrum: Spectrum, order: number) {
+  const at = places(which, spectrum, order);
+  return Array.from(spectrum.eigenvalues).filter((_, k) => at[k] === k);
 }
 
 /** Places in the whole spectrum, from 0, of eigenvalues from both its ends. */

@@ -161,7 +161,7 @@ export async function trainCommand(
 }
 
 /** H_∞ of the samples, and its least eigenvalue from below. */
-async function atInfinity(
+export async function atInfinity(
   gpu: Gpu,
   session: Session,
   { net, inputs }: Model,

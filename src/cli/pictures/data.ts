@@ -1,3 +1,5 @@
+import type { Certificate, LossBound, TrackedStep } from "../../theory.ts";
+
 /** What `ntk spectrum` says of H's eigenvalues. */
 export interface Spectrum {
   /** Largest first. */
@@ -23,6 +25,20 @@ export interface Spectrum {
   stages: Record<string, number>;
 }
 
+/** A training run as its pictures show it: `mse` loss, all samples, no momentum. */
+export interface TrainingData {
+  n: number;
+  outputs: number;
+  parameters: number;
+  steps: number;
+  rate: number;
+  /** The largest of H_0, as far as they are known. */
+  eigenvalues: number[];
+  /** From step 0 on, one at least. */
+  tracked: readonly (TrackedStep & LossBound)[];
+  certificate: Certificate | null;
+}
+
 /** All that the report shows. H has N = n · outputs rows; row i·O + a is output a of sample i. */
 export interface ReportData {
   title: string;
@@ -43,4 +59,6 @@ export interface ReportData {
   order: Uint32Array | null;
   /** Eigenvectors as rows, [k, N]. */
   vectors: Float32Array | null;
+  /** Left out where the network was not trained. */
+  training?: TrainingData;
 }

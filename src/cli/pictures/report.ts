@@ -1,7 +1,9 @@
-import type { ReportData } from "./data.ts";
+import type { Certificate, Check } from "../../theory.ts";
+import type { ReportData, TrainingData } from "./data.ts";
 import { gramSvg } from "./gram.ts";
 import { count, figures, withBound } from "./numbers.ts";
 import { isResolved, kindOfBound, spectrumSvg } from "./spectrum.ts";
+import { runOf, trainingPanels } from "./training.ts";
 import { vectorsSvg } from "./vectors.ts";
 
 const ENTITIES: Record<string, string> = {
@@ -49,10 +51,72 @@ figure svg { display: block; width: 100%; height: auto; border: 1px solid var(--
 figcaption, footer { color: var(--quiet); font-size: .92rem; margin-top: .5rem; max-width: 46rem; }
 `;
 
+/** What the page needs besides where it shows training. */
+const TRAINING_STYLE = `h2 { font-size: 1.4rem; margin: 2rem 0 .5rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 0 1rem; }
+.panels figure:last-child { grid-column: 1 / -1; }
+.scrolled { overflow-x: auto; margin: 1rem 0; }
+.certificate th { white-space: normal; }
+.certificate td { white-space: nowrap; }
+.certificate thead th { font-weight: 600; white-space: nowrap; }
+.scrolled table { min-width: 46rem; }
+.certificate small { display: block; }
+`;
+
 const table = (name: string, pairs: [string, string][]): string =>
   `<table>\n<caption>${name}</caption>\n${rows(pairs)}\n</table>`;
 const figure = (svg: string, words: string): string =>
   `<figure>\n${svg}\n<figcaption>${words}</figcaption>\n</figure>`;
+
+/** "holds", or what is against it. */
+const verdict = ({ holds, firstFailure }: Check): string =>
+  holds ? "holds" : holds === null ? "open" : `fails at step ${count(firstFailure!.step)}`;
+
+/** The certificate: what it is made of, and its inequalities one by one. */
+function certificateTables(certificate: Certificate): string {
+  const { lambda, lambdaOf, jacobianBound, radius, time, checks, widths } = certificate;
+  const of = lambdaOf === "limit" ? "H<sub>∞</sub>" : "H<sub>0</sub>";
+  const parts: [string, string][] = [
+    [`λ, of ${of} from below`, figures(lambda)],
+    ["K = 2 ‖J<sub>0</sub>‖", figures(jacobianBound)],
+    ["R′ = (2K / λ) ‖r<sub>0</sub>‖", figures(radius)],
+    ["T, as far as was watched", figures(time)],
+    ["every inequality holds", certificate.holds ? "yes" : "no"],
+  ];
+  const estimates = widths.map(({ formula, width }): [string, string] => [
+    escaped(formula),
+    figures(width),
+  ]);
+  const row = (check: Check): string => {
+    const sides = [check.left, check.right, check.slack].map((side) => figures(side));
+    const cells = [...sides, count(check.step), verdict(check)];
+    return `<tr><th scope="row">${escaped(check.formula)}<small>${escaped(check.name)} (${check.statement})</small></th>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
+  };
+  const heads = ["inequality", "left", "right", "slack", "at step", "verdict"];
+  return `<div class="tables certificate">
+<div>${table("The convergence argument", parts)}</div>
+<div>${table("Widths needed: estimates, not proved", estimates)}</div>
+</div>
+<div class="scrolled certificate"><table>
+<caption>Its inequalities, each at the step of least slack</caption>
+<thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`).join("")}</tr></thead>
+<tbody>
+${checks.map(row).join("\n")}
+</tbody>
+</table></div>`;
+}
+
+/** The part of the page that shows a training run. */
+const trainingSection = (training: TrainingData): string => `<h2>Training</h2>
+<p>Gradient descent with the loss ½ Σ r², all samples a step: ${runOf(training)}. The kernel was looked at
+${count(training.tracked.length)} times; a network of infinite width would keep the kernel of step 0.</p>
+<div class="panels">
+${trainingPanels(training)
+  .map(({ svg, words }) => figure(svg, escaped(words)))
+  .join("\n")}
+</div>
+${training.certificate ? certificateTables(training.certificate) : ""}
+`;
 
 /**
  * The whole run as one page that needs nothing else: no scripts, no requests, light and dark.
@@ -97,7 +161,7 @@ export function reportHtml(report: ReportData): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escaped(report.title)}</title>
-<style>${STYLE}</style>
+<style>${STYLE}${report.training ? TRAINING_STYLE : ""}</style>
 </head>
 <body>
 <h1>${escaped(report.title)}</h1>
@@ -113,7 +177,7 @@ fast, what slowly, and what hardly at all.</p>
 ${figure(spectrumSvg(report), bars)}
 ${figure(gramSvg(report, word), "Entry H<sub>ij</sub> for every pair of samples; rows and columns in the same order.")}
 ${report.vectors?.length ? figure(vectorsSvg(report, word), "Eigenvectors have no sign of their own: each is turned so that its components sum to no less than 0.") : ""}
-<footer>Written by webgpu-ntk.</footer>
+${report.training ? trainingSection(report.training) : ""}<footer>Written by webgpu-ntk.</footer>
 </body>
 </html>
 `;

@@ -3,8 +3,8 @@ import { INK, QUIET, figureSvg, heading } from "./figure.ts";
 import { count, figures, powerOfTen, roundedUp, subscript, withBound } from "./numbers.ts";
 import type { ReportData, Spectrum } from "./data.ts";
 
-const POINT = "#31688e";
-const BAR = "#e4762b";
+export const POINT = "#31688e";
+export const BAR = "#e4762b";
 
 interface Point {
   i: number;
@@ -56,7 +56,7 @@ function laidOut({ eigenvalues, errorBounds, indices }: Spectrum): {
 }
 
 /** Ticks of a logarithmic axis: 1, 2, 5, 10 … where `fine`, else powers of ten, nine at most. */
-function logTicks(low: number, high: number, fine: boolean): number[] {
+export function logTicks(low: number, high: number, fine: boolean): number[] {
   const [from, to] = [low, high].map((end) => Math.floor(Math.log10(end)));
   const step = Math.ceil((to - from) / 9);
   return Array.from({ length: to - from + 1 }, (_, k) => from + k)
