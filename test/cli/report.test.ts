@@ -27,6 +27,7 @@ function look(step: number, change: Partial<TrackedStep> = {}): TrackedStep {
   const gramDrift = 1e-3 * step;
   return {
     ...{ step, time: RATE * step, loss: residualNorm ** 2 / 2, lossBound: 1e-7 },
+    ...{ largestLoss: 4.5, trace: 11 },
     ...{ outputBound: 1e-6, residualNorm, lambdaMin: 1, lambdaMinBound: 1e-6 },
     ...{ lambdaMax: 10, lambdaMaxBound: 1e-6, jacobianNorm: Math.sqrt(10), sigmaMin: 1 },
     ...{ largestGradient: 3, gramDrift, gramDriftBound: 1e-7, limitDrift: null },
