@@ -30,7 +30,7 @@ import {
   spectrumLines,
   type SpectrumCommandOptions,
 } from "./spectrum.ts";
-import { atInfinity, rateOption } from "./train.ts";
+import { atInfinity, rateOption, runJson } from "./train.ts";
 
 /** Options of `ntk report`. */
 export interface ReportCommandOptions extends SpectrumCommandOptions {
@@ -135,8 +135,8 @@ export async function reportCommand(
       ...(run && {
         training: {
           ...{ n: inputs.n, outputs: net.outputs, parameters: net.parameters },
-          ...{ steps: descent.steps, rate: run.rate, tracked: run.tracked },
-          certificate: run.certificate,
+          ...{ steps: descent.steps, rate: run.rate, regime: run.regime },
+          ...{ tracked: run.tracked, certificate: run.certificate },
           // Those of the mean over outputs are others.
           eigenvalues: order === largest ? leading(which, spectrum, order) : [],
         },
@@ -225,12 +225,8 @@ async function trained(
 
 /** The files of a training run: what `ntk train --json` says of it, and its pictures. */
 const trainingFiles = (training: TrainingData, session: Session): [string, () => string][] => {
-  const { n, outputs, parameters, steps, rate, tracked, certificate } = training;
-  const { loss } = tracked[tracked.length - 1];
-  const size = { n, outputs, parameters };
-  const json = { ...size, steps, rate, lossKind: "mse", loss, tracked, certificate };
   return [
-    ["training.json", () => `${asJson({ ...json, ...session.summary() })}\n`],
+    ["training.json", () => `${asJson({ ...runJson(training, "mse"), ...session.summary() })}\n`],
     ["training.svg", () => trainingSvg(training)],
   ];
 };

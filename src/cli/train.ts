@@ -8,12 +8,14 @@ import {
   train,
   type Certificate,
   type Check,
+  type Loss,
   type LossBound,
   type Rate,
   type TrackedStep,
 } from "../theory.ts";
 import { Checkpoints, fingerprintOf, weightsFile } from "./checkpoint.ts";
 import { accuracies, targetsOf, testSet, type HeldOutOptions, type TestSet } from "./heldOut.ts";
+import type { RunData } from "./pictures/data.ts";
 import { figures, withBound } from "./pictures/numbers.ts";
 import { oneOf, required, Session, whole, type Model } from "./session.ts";
 import { aligned } from "./spectrum.ts";
@@ -125,18 +127,11 @@ export async function trainCommand(
       (await accuracies(gpu, session, model, trained, targets, test, { rate: run.rate, steps }));
     session.enter("write");
     if (options.out) await writeAtomic(options.out, [weightsFile(net, trained)]);
-    const last = run.tracked[run.tracked.length - 1];
     const certificate = certifies ? run.certificate : null;
     session.finish(
       {
-        ...{ n, outputs: net.outputs, parameters: net.parameters, steps, rate: run.rate },
-        ...{
-          lossKind: loss,
-          loss: last.loss,
-          regime: run.regime,
-          tracked: run.tracked,
-          certificate,
-        },
+        ...runJson({ n, outputs: net.outputs, parameters: net.parameters, steps, ...run }, loss),
+        certificate,
         ...(share ? { accuracy: share } : {}),
       },
       () => [
@@ -158,6 +153,15 @@ export async function trainCommand(
   } finally {
     session.close();
   }
+}
+
+/** What the JSON of a run says of it. */
+export function runJson(
+  { n, outputs, parameters, steps, rate, regime, tracked, certificate }: RunData,
+  lossKind: Loss,
+) {
+  const { loss } = tracked[tracked.length - 1];
+  return { n, outputs, parameters, steps, rate, lossKind, loss, regime, tracked, certificate };
 }
 
 /** H_∞ of the samples, and its least eigenvalue from below. */

@@ -45,6 +45,7 @@ function trainingOf(tracked: TrackedStep[], rate = RATE): TrainingData {
     ...{ n: 2, outputs: 1, parameters: 30, steps: tracked.at(-1)!.step, rate },
     eigenvalues: EIGENVALUES,
     tracked: tracked.map((seen, k) => ({ ...seen, ...bounds[k] })),
+    regime: { expected: "lazy", seen: "lazy" },
     certificate: certify(tracked, run, null, { n: 2, outputs: 1, layers: 2, width: 10 }),
   };
 }

@@ -1,4 +1,4 @@
-import type { Certificate, LossBound, TrackedStep } from "../../theory.ts";
+import type { Trained } from "../../theory.ts";
 
 /** What `ntk spectrum` says of H's eigenvalues. */
 export interface Spectrum {
@@ -25,18 +25,18 @@ export interface Spectrum {
   stages: Record<string, number>;
 }
 
+/** A training run, and what it was made of; tracked from step 0 on. */
+export interface RunData extends Pick<Trained, "rate" | "regime" | "tracked" | "certificate"> {
+  readonly n: number;
+  readonly outputs: number;
+  readonly parameters: number;
+  readonly steps: number;
+}
+
 /** A training run as its pictures show it: `mse` loss, all samples, no momentum. */
-export interface TrainingData {
-  n: number;
-  outputs: number;
-  parameters: number;
-  steps: number;
-  rate: number;
+export interface TrainingData extends RunData {
   /** The largest of H_0, as far as they are known. */
   eigenvalues: number[];
-  /** From step 0 on, one at least. */
-  tracked: readonly (TrackedStep & LossBound)[];
-  certificate: Certificate | null;
 }
 
 /** All that the report shows. H has N = n · outputs rows; row i·O + a is output a of sample i. */
