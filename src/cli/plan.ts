@@ -1,4 +1,5 @@
-import type { GramPlan, Tuning } from "../index.ts";
+import type { GramPlan, Precision, Tuning } from "../index.ts";
+import { pairPlan } from "../stages/3-pair.ts";
 import type { Model } from "./session.ts";
 
 const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
@@ -6,9 +7,11 @@ const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 /** What the commands say of a plan before they compute: the route, memory, every route's cost, the product's class. */
 export function planLines(
   { net, weights, inputs }: Model,
-  plan: GramPlan,
+  gram: GramPlan,
   { plan: product, from, rates }: Tuning,
+  precision: Precision = "fast",
 ): string[] {
+  const plan = precision === "compensated" ? pairPlan(net, inputs.n, gram) : gram;
   const now = process.memoryUsage().rss;
   // The copies of weights and inputs that a run makes, a tile and its mirror image, and a read-back.
   const host =

@@ -80,7 +80,7 @@ export async function reportCommand(
     session.say(`adapter: ${gpu.description}`);
     const tuning = await tuned(gpu);
     const plan = planGram(gpu, net, inputs.n, 0, choice);
-    session.say(planLines(model, plan, tuning).join("\n"));
+    session.say(planLines(model, plan, tuning, which.precision).join("\n"));
     const {
       gram: h,
       spectrum,

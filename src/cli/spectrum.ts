@@ -110,7 +110,7 @@ export async function spectrumCommand(
       if (verified || isStored(gpu, order, choice)) {
         const tuning = await tuned(gpu);
         const plan = planGram(gpu, net, inputs.n, 0, choice);
-        if (!verified) session.say(planLines(model, plan, tuning).join("\n"));
+        if (!verified) session.say(planLines(model, plan, tuning, which.precision).join("\n"));
         method = verified ? "layerwise" : plan.method;
         ({ spectrum: result, diagnosis } = await ntk(gpu, net, weights, inputs.values, {
           ...session.job,

@@ -7,7 +7,7 @@ import errorFreeWgsl from "../../shaders/0-matrix/errorFree.wgsl";
 import peaksWgsl from "../../shaders/0-matrix/peaks.wgsl";
 import sliceWgsl from "../../shaders/0-matrix/slice.wgsl";
 import type { Gpu } from "../gpu/device.ts";
-import { ALIGN, dispose, pitch, type Matrix } from "../gpu/matrix.ts";
+import { ALIGN, dispose, matrixBytes, pitch, type Matrix } from "../gpu/matrix.ts";
 import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import { FiniteCheck } from "./0-finite.ts";
@@ -223,6 +223,22 @@ export async function gramPair(
     destroy();
     throw error;
   }
+}
+
+/**
+ * What {@link gramPair} takes where `gram` would take what `plan` says: two planes of H and of its factors, slices, and
+ * three products for one.
+ */
+export function pairPlan(net: Network, n: number, plan: GramPlan): GramPlan {
+  const { rows, panels } = plan;
+  const plane = matrixBytes(rows, rows);
+  const slices = net.layers.map(({ fanIn, units }) =>
+    Math.max(matrixBytes(fanIn, n), matrixBytes(units, rows)),
+  );
+  const more = panels
+    ? plane + 3 * matrixBytes(Math.min(DEPTH, net.parameters), rows) - panels.bytes
+    : 3 * plane + matrixBytes(n, n) + 2 * Math.max(...slices);
+  return { ...plan, bytes: plan.bytes + more, flops: 3 * plan.flops };
 }
 
 interface Planes {

@@ -1,10 +1,12 @@
 /** Slices: the leading bits of a matrix, and products of them that no rounding touches. */
-import { expect } from "vitest";
+import { expect, test } from "vitest";
 import { add, storeProduct } from "../../src/stages/0-product.ts";
-import { network, ntk, weights } from "../../src/index.ts";
+import { network, ntk, planGram, weights } from "../../src/index.ts";
+import { openGpu } from "../../src/node.ts";
 import {
   errorFree,
   keepsPairs,
+  pairPlan,
   peaks,
   setKeepsPairs,
   slice,
@@ -182,4 +184,30 @@ gpuTest("where an adapter keeps no pairs, compensated is verified, and says so",
   }
   const { spectrum } = await ntk(gpu, net, weights(net, 1), inputs);
   expect(spectrum.precision).toBe("compensated");
+});
+
+test("memory on the device stays within the plan, and the plan is not twice that", async () => {
+  const spec = {
+    activation: "tanh",
+    parameterization: "ntk",
+    weightScale: 1,
+    biasScale: 0.1,
+  } as const;
+  for (const [widths, n, method] of [
+    [[40, 600, 500, 1], 700, "layerwise"],
+    [[300, 200, 3], 300, "layerwise"],
+    [[30, 500, 1], 900, "jacobian"],
+  ] as const) {
+    using gpu = await openGpu();
+    const net = network({ ...spec, widths });
+    const planned = pairPlan(net, n, planGram(gpu, net, n, 0, { method })).bytes;
+    await ntk(gpu, net, weights(net, 1), sample("normal", n * widths[0], 2), {
+      method,
+      top: 1,
+      bottom: 1,
+    });
+    const { peakBytes } = gpu.stats();
+    expect(peakBytes).toBeLessThanOrEqual(planned);
+    expect(planned).toBeLessThan(2 * peakBytes + 64 * 2 ** 20);
+  }
 });
