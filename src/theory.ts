@@ -19,6 +19,7 @@ export {
   type Density,
   type DensityOptions,
 } from "./theory/density.ts";
+export { kernelDifference } from "./theory/difference.ts";
 export { effectiveDimension } from "./theory/dimension.ts";
 export { descentFilter, flowFilter, functionTimes, type Filter } from "./theory/filters.ts";
 export { alignment, ofOutputs, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";

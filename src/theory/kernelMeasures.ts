@@ -1,8 +1,7 @@
 import type { HostMatrix } from "../stages/4-cholesky.ts";
 import { normals64 } from "../stages/0-normal.ts";
 import { hostLanczos } from "../stages/4-krylov.ts";
-import { tridiagonalEigen } from "../stages/4-tridiagonal.ts";
-import { norm64 } from "../stages/0-double.ts";
+import { tridiagonalEigen, type Tridiagonal } from "../stages/4-tridiagonal.ts";
 
 /** A v for a symmetric matrix on the host. */
 export function times({ gram, order: n }: HostMatrix, vector: Float64Array): Float64Array {
@@ -30,30 +29,41 @@ const TOLERANCE = 1e-7;
 /**
  * ‖A‖₂ of a symmetric matrix: the largest |Ritz value| of a Lanczos run from a random vector.
  *
+ * ```ts
+ * const { value } = await operatorNorm({ gram: Float64Array.of(0, 2, 2, 0), order: 2 }); // 2
+ * ```
+ *
  * @returns with the residual of that Ritz value as half width: an eigenvalue lies so near; that it is the largest is
  * probable, not sure
  *
  * **Cost** up to 64 products with A.
  */
 export async function operatorNorm(matrix: HostMatrix): Promise<Measured> {
-  if (norm64(matrix.gram) === 0) return { value: 0, bound: 0 };
-  const ends = (values: Float64Array, last: Float64Array, rest: number): Measured => {
+  return normOf(async (vector) => times(matrix, vector), matrix.order);
+}
+
+/** The same for a matrix that is known only by what it makes of vectors. */
+export async function normOf(
+  product: (vector: Float64Array) => Promise<Float64Array>,
+  order: number,
+): Promise<Measured> {
+  const largest = (tridiagonal: Tridiagonal, rest: number): Measured => {
+    const { values, last } = tridiagonalEigen(tridiagonal);
     const place =
       Math.abs(values[0]) >= Math.abs(values[values.length - 1]) ? 0 : values.length - 1;
     return { value: Math.abs(values[place]), bound: Math.abs(rest * last[place]) };
   };
+  const steps = Math.min(order, STEPS);
   const { tridiagonal, rest } = await hostLanczos(
-    async (vector) => times(matrix, vector),
-    normals64(17, matrix.order),
-    Math.min(matrix.order, STEPS),
+    product,
+    normals64(17, order),
+    steps,
     (soFar, left) => {
-      const { values, last } = tridiagonalEigen(soFar);
-      const { value, bound } = ends(values, last, left);
+      const { value, bound } = largest(soFar, left);
       return bound <= TOLERANCE * value;
     },
   );
-  const { values, last } = tridiagonalEigen(tridiagonal);
-  return ends(values, last, rest);
+  return largest(tridiagonal, rest);
 }
 
 /** A − B of matrices on the host. */

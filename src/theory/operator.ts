@@ -138,7 +138,7 @@ export async function kernelSpectrum(
 }
 
 /** tr H = Σ_l Σ_i,o (c² ‖a_i‖² + β²) ‖g_io‖², from what the device holds. */
-async function traceOf(
+export async function traceOf(
   gpu: Gpu,
   net: Network,
   weights: DeviceWeights,
@@ -169,7 +169,7 @@ function columnSquares(values: Float32Array, columns: number): Float64Array {
  * rms of (ΔH v)_i / √(H_ii Σ v_j² H_jj) over the rows i of drawn samples, for random v that are 0 elsewhere: what the
  * entries of H seem to be off by, relatively to √(H_ii H_jj).
  */
-async function productError(
+export async function productError(
   gpu: Gpu,
   net: Network,
   weights: readonly LayerWeights[],

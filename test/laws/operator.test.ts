@@ -1,7 +1,14 @@
 /** The spectrum of a kernel that is never stored is that of the one that is. */
 import { describe, expect } from "vitest";
-import { InputError, network, ntk, weights, type NetworkSpec } from "../../src/index.ts";
-import { kernelSpectrum } from "../../src/theory.ts";
+import {
+  exactKernel,
+  InputError,
+  network,
+  ntk,
+  weights,
+  type NetworkSpec,
+} from "../../src/index.ts";
+import { kernelDifference, kernelSpectrum, operatorNorm } from "../../src/theory.ts";
 import { hostLanczos } from "../../src/stages/4-krylov.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin } from "../reference/compare.ts";
@@ -93,3 +100,27 @@ gpuTest(
       }
   },
 );
+
+gpuTest("kernelDifference: ‖H_1 − H_2‖ without either, within its bound", async (gpu) => {
+  for (const [widths, n, activation] of [
+    [[5, 60, 40, 1], 90, "tanh"],
+    [[4, 50, 3], 31, "relu"],
+  ] as const) {
+    const net = network({
+      ...{ widths, activation, parameterization: "ntk", weightScale: 1.3, biasScale: 0.2 },
+    } as const);
+    const inputs = normals(7, n * net.inputs);
+    const near = weights(net, 1);
+    const far = near.map(({ weight, bias }) => ({ weight: weight.map((w) => 0.97 * w), bias }));
+    const gramOf = async (values: typeof near) =>
+      (await exactKernel(gpu, net, values, inputs, false)).gram;
+    const [one, two] = [await gramOf(near), await gramOf(far)];
+    const order = n * net.outputs;
+    const exact = await operatorNorm({ gram: one.map((value, at) => value - two[at]), order });
+    const { value, bound } = await kernelDifference(gpu, net, near, far, inputs);
+    assertWithin([value], [exact.value], bound + exact.bound, "norm");
+    expect(bound).toBeLessThan(0.01 * value);
+    const same = await kernelDifference(gpu, net, near, near, inputs);
+    expect(same.value).toBeLessThanOrEqual(same.bound);
+  }
+});
