@@ -3,6 +3,7 @@ import { describe, expect } from "vitest";
 import { exactKernel, network, weights, type NetworkSpec } from "../../src/index.ts";
 import {
   accuracy,
+  alignment,
   ensemble,
   functionTimes,
   predict,
@@ -183,6 +184,42 @@ describe("what is tracked", () => {
     expect(rest.state).toEqual(whole.state);
     expect(rest.tracked).toEqual(whole.tracked);
     expect(rest.certificate).toBeNull();
+  });
+});
+
+describe("alignment", () => {
+  gpuTest("centred: that of C H C and C y, each output by itself", () => {
+    const [n, outputs] = [7, 2];
+    const order = n * outputs;
+    const root = sample("normal", order * 5, 1);
+    const gram = new Float64Array(order * order);
+    for (let i = 0; i < order; i++)
+      for (let j = 0; j < order; j++)
+        for (let k = 0; k < 5; k++) gram[i * order + j] += root[i * 5 + k] * root[j * 5 + k];
+    const y = sample("normal", order, 2);
+    // C = 1 − 1/n between rows of the same output.
+    const c = Float64Array.from({ length: order * order }, (_, at) => {
+      const [i, j] = [Math.floor(at / order), at % order];
+      return (i === j ? 1 : 0) - (i % outputs === j % outputs ? 1 / n : 0);
+    });
+    const product = (a: Float64Array, b: ArrayLike<number>, columns: number) =>
+      Float64Array.from({ length: order * columns }, (_, at) => {
+        const [i, j] = [Math.floor(at / columns), at % columns];
+        let sum = 0;
+        for (let k = 0; k < order; k++) sum += a[i * order + k] * b[k * columns + j];
+        return sum;
+      });
+    const centred = product(product(c, gram, order), c, order);
+    const cy = product(c, y, 1);
+    const along = product(centred, cy, 1).reduce((sum, value, i) => sum + value * cy[i], 0);
+    const squares = cy.reduce((sum, value) => sum + value * value, 0);
+    const exact = along / (Math.hypot(...centred) * squares);
+    assertWithin([alignment(gram, y, outputs, true)], [exact], 1e-13, "centred");
+    const outer = Float64Array.from(
+      { length: order * order },
+      (_, at) => y[Math.floor(at / order)] * y[at % order],
+    );
+    assertWithin([alignment(outer, y, outputs)], [1], 1e-14, "y yᵀ");
   });
 });
 
