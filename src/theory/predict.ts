@@ -2,7 +2,7 @@ import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import { rowProducts, turned, U64 } from "../stages/0-double.ts";
-import type { HostMatrix } from "../stages/4-cholesky.ts";
+import { cholesky, type HostMatrix } from "../stages/4-cholesky.ts";
 import { denseEigen } from "../stages/4-dense.ts";
 import { descentFilter, flowFilter, functionTimes, type Filter } from "./filters.ts";
 
@@ -37,11 +37,7 @@ export async function matrixFunctions(
 ): Promise<MatrixFunctions> {
   const { gram, order: n } = matrix;
   if (n > SPECTRAL_ORDER)
-    return {
-      apply: (f, vector) => functionTimes(matrix, f, vector),
-      floor: error,
-      rank: null,
-    };
+    return { apply: (f, vector) => functionTimes(matrix, f, vector), floor: error, rank: null };
   const { values, vectors } = await denseEigen(gpu, gram, n, job);
   const columns = turned(vectors, n);
   const floor = Math.max(error, 8 * n * U64 * Math.abs(values[0]));
@@ -64,10 +60,6 @@ const filterOf = (moment: Moment, functions: MatrixFunctions): Filter => {
   const { time } = moment;
   if (!(time >= 0))
     throw new InputError(`predict: time is ${time}, but must be from 0, or ∞. Correct it.`);
-  if (time === Infinity && functions.rank === null)
-    throw new InputError(
-      `predict: time is ∞, but for more than ${SPECTRAL_ORDER} rows must be finite. Take a time some λ_min⁻¹ long.`,
-    );
   return flowFilter(time, functions.floor);
 };
 
@@ -132,14 +124,26 @@ export async function predict(
       throw new InputError(
         `predict: ${name} holds ${length} values, but for ${order} targets must hold ${right}. Check its shape.`,
       );
+  const residual = Float64Array.from(targets, (y, at) => (start?.[at] ?? 0) - y);
+  const at = (learnt: Float64Array): Float64Array => {
+    const change = new Float64Array(tests);
+    rowProducts(learnt, 0, 1, cross, tests, order, change);
+    return change.map((value, place) => (startTest?.[place] ?? 0) - value);
+  };
+  if (order > SPECTRAL_ORDER && "time" in moment && moment.time === Infinity) {
+    const factor = await cholesky(gpu, { gram, order }, 0, job);
+    const resolved = error ? await cholesky(gpu, { gram, order }, -error, job) : factor;
+    if (!factor.definite || !resolved.definite)
+      throw new InputError(
+        `predict: time is ∞ and the kernel is singular as far as can be told, but for more than ${SPECTRAL_ORDER} rows must be definite. Take a finite time.`,
+      );
+    const { values } = await factor.solve(residual, job);
+    return { mean: at(values), residual: new Float64Array(order), rank: order };
+  }
   const functions = await matrixFunctions(gpu, { gram, order }, error, job);
   const { left, gain } = filterOf(moment, functions);
-  const residual = Float64Array.from(targets, (y, at) => (start?.[at] ?? 0) - y);
-  const learnt = await functions.apply(gain, residual);
-  const change = new Float64Array(tests);
-  rowProducts(learnt, 0, 1, cross, tests, order, change);
   return {
-    mean: change.map((value, at) => (startTest?.[at] ?? 0) - value),
+    mean: at(await functions.apply(gain, residual)),
     residual: await functions.apply(left, residual),
     rank: functions.rank,
   };

@@ -301,6 +301,24 @@ describe("predictions", () => {
     },
   );
 
+  gpuTest(
+    "t = ∞ beyond the order whose eigenvectors are computed: solved, or refused where singular",
+    async (gpu) => {
+      const order = 2100;
+      const gram = new Float64Array(order * order).fill(1);
+      for (let i = 0; i < order; i++) gram[i * (order + 1)] = 2;
+      const targets = sample("normal", order, 3);
+      const cross = gram.slice(0, 3 * order);
+      const found = await predict(gpu, { gram, cross, targets }, { time: Infinity });
+      // On training points themselves.
+      assertWithin(found.mean, targets.subarray(0, 3), 1e-9, "mean");
+      gram.fill(1);
+      await expect(predict(gpu, { gram, cross, targets }, { time: Infinity })).rejects.toThrow(
+        /singular/,
+      );
+    },
+  );
+
   gpuTest("accuracy counts signs of one output and places of several", () => {
     expect(accuracy([0.1, -2, 3], [1, 1, 1], 1)).toBe(2 / 3);
     expect(accuracy([0, 1, 5, 4], [0, 1, 0, 1], 2)).toBe(0.5);
