@@ -25,13 +25,9 @@ export class DivergenceError extends NonFiniteError {
   readonly step: number;
 
   constructor(what: string, step: number) {
-    super(
-      "train",
-      `${what} of step ${step}`,
-      0,
-      1,
-      "Lower the rate, below 2 / λ_max for a loss that falls.",
-    );
+    const cure = "Lower the rate: below 2 / λ_max the loss falls.";
+    super("train", `${what} of step ${step}`, 0, 1, cure);
+    this.message = `train: ${what} of step ${step} is not finite, but must be. ${cure}`;
     this.step = step;
   }
 }
