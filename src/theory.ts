@@ -5,6 +5,11 @@ export {
   type Tangent,
 } from "./stages/2-tangent.ts";
 export {
+  deviceCholesky,
+  type DeviceCholesky,
+  type RefinedSolution,
+} from "./stages/4-factor.ts";
+export {
   certify,
   lossBounds,
   type Certificate,
