@@ -57,8 +57,13 @@ async function prepared(gpu: Gpu, n: number): Promise<Prepared> {
   };
 }
 
-/** L Lᵀ v against A v for random signs v, against |L| |Lᵀ| times the roundings of a term. */
-function checkFactor(a: Float32Array, upper: Float32Array, n: number, seed: number): number {
+/**
+ * L Lᵀ v against A v for random signs v: error ÷ (|L| |Lᵀ| times the roundings of a term).
+ *
+ * @param upper Lᵀ; Infinity where something stands before its diagonal
+ */
+export function checkFactor(a: Float32Array, upper: Float32Array, n: number, seed: number): number {
+  if (upper.some((value, at) => at % n < Math.floor(at / n) && value !== 0)) return Infinity;
   const signs = Float64Array.from(normals(seed, n), Math.sign);
   const [inner, size, back, bound] = Array.from({ length: 4 }, () => new Float64Array(n));
   for (let k = 0; k < n; k++)

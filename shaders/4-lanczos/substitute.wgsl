@@ -6,7 +6,7 @@
 // in    corner  f32 [cornerRows, cornerColumns]  upper triangular from (cornerRow, cornerColumn) on, multiples of 4
 //       block   f32 [rows, columns]
 // out   out     f32 [outRows, columns], rows from `first` on, columns from `columnFrom` on, multiples of 16
-// grid  [⌈(padded(columns) − columnFrom) / 4 / LANES⌉]; one lane four columns, eight rows at a time
+// grid  [⌈(padded(columns) − columnFrom) / 8 / LANES⌉]; one lane eight columns, eight rows at a time
 // error |Σ_k corner[k,i] · out[k,j] − block[i,j]| ≤ γ(rows + 4) · Σ_k |corner[k,i] · out[k,j]|, u = 2⁻²³: a term a row
 //       before, the division as a product by the inverse of 2.5 ulp
 // cost  rows² · columns flops, 12 · rows · columns bytes
@@ -32,9 +32,15 @@ const BLOCK = 64u;
 
 override LANES: u32 = 8u;
 
+// Four rows of eight columns.
+struct Wide {
+  left: Rows,
+  right: Rows,
+}
+
 @compute @workgroup_size(LANES)
 fn substitute(@builtin(global_invocation_id) id: vec3u) {
-  let own = dims.columnFrom / 4u + id.x;
+  let own = dims.columnFrom / 4u + 2u * id.x;
   if 4u * own >= padded(dims.columns) {
     return;
   }
@@ -46,31 +52,38 @@ fn substitute(@builtin(global_invocation_id) id: vec3u) {
     if row >= padded(dims.rows) {
       break;
     }
-    var s = rowsOf(row, own);
-    var t = rowsOf(row + 4u, own);
-    var a = dims.cornerRow * cornerPitch + (dims.cornerColumn + row) / 4u;
-    var b = start;
+    var s = Wide(rowsOf(row, own), rowsOf(row, own + 1u));
+    var t = Wide(rowsOf(row + 4u, own), rowsOf(row + 4u, own + 1u));
+    let corner4 = dims.cornerRow * cornerPitch + (dims.cornerColumn + row) / 4u;
     for (var k = 0u; k < BLOCK; k++) {
       if k >= row {
         break;
       }
-      let x = out[b];
-      lessOuter(&s, corner[a], x);
-      lessOuter(&t, corner[a + 1u], x);
-      a += cornerPitch;
-      b += pitch;
+      let x = out[start + k * pitch];
+      let y = out[start + k * pitch + 1u];
+      less(&s, corner[corner4 + k * cornerPitch], x, y);
+      less(&t, corner[corner4 + k * cornerPitch + 1u], x, y);
     }
+    let a = corner4 + row * cornerPitch;
     let x = solvedAt(a, row, s);
-    lessOuter(&t, corner[a + 1u], x.r0);
-    lessOuter(&t, corner[a + cornerPitch + 1u], x.r1);
-    lessOuter(&t, corner[a + 2u * cornerPitch + 1u], x.r2);
-    lessOuter(&t, corner[a + 3u * cornerPitch + 1u], x.r3);
+    less(&t, corner[a + 1u], x.left.r0, x.right.r0);
+    less(&t, corner[a + cornerPitch + 1u], x.left.r1, x.right.r1);
+    less(&t, corner[a + 2u * cornerPitch + 1u], x.left.r2, x.right.r2);
+    less(&t, corner[a + 3u * cornerPitch + 1u], x.left.r3, x.right.r3);
     let y = solvedAt(a + 4u * cornerPitch + 1u, row + 4u, t);
-    var rows = array<vec4f, 8>(x.r0, x.r1, x.r2, x.r3, y.r0, y.r1, y.r2, y.r3);
-    for (var i = 0u; i < 8u; i++) {
-      out[b + i * pitch] = keep(row + i, dims.rows, own, dims.columns, rows[i]);
-    }
+    put(row, own, x.left);
+    put(row, own + 1u, x.right);
+    put(row + 4u, own, y.left);
+    put(row + 4u, own + 1u, y.right);
   }
+}
+
+fn less(s: ptr<function, Wide>, a: vec4f, x: vec4f, y: vec4f) {
+  var left = (*s).left;
+  var right = (*s).right;
+  lessOuter(&left, a, x);
+  lessOuter(&right, a, y);
+  *s = Wide(left, right);
 }
 
 fn rowsOf(row: u32, own: u32) -> Rows {
@@ -80,10 +93,20 @@ fn rowsOf(row: u32, own: u32) -> Rows {
 }
 
 // The triangle of four rows at `a`; rows beyond the last get 1 on the diagonal, and are not kept.
-fn solvedAt(a: u32, row: u32, s: Rows) -> Rows {
+fn solvedAt(a: u32, row: u32, s: Wide) -> Wide {
   let pitch = pitch4(dims.cornerColumns);
   let upper = Rows(corner[a], corner[a + pitch], corner[a + 2u * pitch], corner[a + 3u * pitch]);
   let diagonal = vec4f(upper.r0.x, upper.r1.y, upper.r2.z, upper.r3.w);
   let inside = vec4u(row) + vec4u(0u, 1u, 2u, 3u) < vec4u(dims.rows);
-  return solved(upper, 1.0 / select(vec4f(1.0), diagonal, inside), s);
+  let inverse = 1.0 / select(vec4f(1.0), diagonal, inside);
+  return Wide(solved(upper, inverse, s.left), solved(upper, inverse, s.right));
+}
+
+fn put(row: u32, own: u32, x: Rows) {
+  let pitch = pitch4(dims.columns);
+  let at = (dims.first + row) * pitch + own;
+  out[at] = keep(row, dims.rows, own, dims.columns, x.r0);
+  out[at + pitch] = keep(row + 1u, dims.rows, own, dims.columns, x.r1);
+  out[at + 2u * pitch] = keep(row + 2u, dims.rows, own, dims.columns, x.r2);
+  out[at + 3u * pitch] = keep(row + 3u, dims.rows, own, dims.columns, x.r3);
 }

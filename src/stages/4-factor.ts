@@ -121,7 +121,7 @@ const GAIN = 0.5;
  * **Error** |A + shift − L Lᵀ| ≤ γ(k) |L| |Lᵀ| entry by entry, u = 2⁻²³, shift rounded to f32, k = 2 + the larger of
  * the product's chain of roundings and min(n, 64) + 8; so it succeeds where λ_min(A + shift) is clearly above
  * n k u · max |a_ii + shift|.
- * **Cost** n³ / 3 flops; 4 n² bytes. Nothing is read back before the end.
+ * **Cost** n³ / 3 flops; 4 n² bytes, and as many again once something is solved. Nothing is read back before the end.
  * **From** Higham 2002, theorem 10.3; its sums in the product's order.
  * @throws InputError for a matrix that is not square, NonFiniteError where A is not finite
  */
@@ -222,7 +222,7 @@ async function sweep(gpu: Gpu, { upper, matrix, out, shift, pivots, job }: Sweep
           ...{ outRows: n, columns, first, columnFrom, rows },
         },
         buffers: { corner: pivots ? corner : upper, block: own, out },
-        groups: [Math.ceil((columns - columnFrom) / (4 * substitute.table.sizes.LANES))],
+        groups: [Math.ceil((columns - columnFrom) / (8 * substitute.table.sizes.LANES))],
         flops: rows * rows * (columns - columnFrom),
       });
     await meter(rows * rows * (columns - columnFrom));
