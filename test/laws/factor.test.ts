@@ -169,9 +169,9 @@ describe("deviceCholesky", () => {
 });
 
 describe("what deviceCholesky solves", () => {
-  gpuTest("has residuals of f64 after a few rounds, for condition numbers to 1e5", async (gpu) => {
+  gpuTest("has residuals of f64 after a few rounds, for condition numbers to 1e6", async (gpu) => {
     for (const n of [1, 2, 16, 17, 63, 65, 130, 200, 256])
-      for (const condition of [10, 1e3, 1e5])
+      for (const condition of [10, 1e3, 1e5, 1e6])
         for (const [columns, shift] of [
           [1, 0],
           [3, 0],
