@@ -5,7 +5,7 @@ import { figure, shareText } from "./table.ts";
 const SHOWN = [
   /^ntk /,
   /^training step /,
-  /^(eigen with vectors|eigenvalues|cholesky) /,
+  /^(eigen with vectors|eigenvalues|cholesky|factor) /,
   /^product (jjt|gemm) store n=(512|1024) k=(2048|16384)$/,
   /^product (activate|mask) gelu n=1024 /,
   /^rows n=1024 /,

@@ -1,5 +1,6 @@
 import { rowKey } from "./results.ts";
 import { denseRows } from "./rows/dense.ts";
+import { factorRows } from "./rows/factor.ts";
 import { jobRows } from "./rows/jobs.ts";
 import { lanczosRows } from "./rows/lanczos.ts";
 import { layerRows } from "./rows/layers.ts";
@@ -17,6 +18,7 @@ export const ROWS: readonly Row[] = [
   ...partRows,
   ...lanczosRows,
   ...denseRows,
+  ...factorRows,
 ];
 
 /**

@@ -4,6 +4,7 @@ export {
   kernelTimes,
   type Tangent,
 } from "./stages/2-tangent.ts";
+export { deviceCholesky, type DeviceCholesky, type RefinedSolution } from "./stages/4-factor.ts";
 export {
   certify,
   lossBounds,

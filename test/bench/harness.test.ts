@@ -5,6 +5,7 @@ import { uniform } from "../../bench/random.ts";
 import { rowKey, type RowResult } from "../../bench/results.ts";
 import { chosen, ROWS } from "../../bench/rows.ts";
 import { checkEigen, checkValues } from "../../bench/rows/dense.ts";
+import { checkFactor } from "../../bench/rows/factor.ts";
 import { checkForward, checkStep } from "../../bench/rows/training.ts";
 import { checkProduct } from "../../bench/rows/verify.ts";
 import { Measured, measure, type Row } from "../../bench/run.ts";
@@ -159,6 +160,32 @@ test("a product's check sees one wrong entry anywhere, NaN, and a result of anot
         out[i * columns + j] = before;
       }
     expect(checkProduct(product, out)).toBeLessThanOrEqual(1);
+  }
+});
+
+test("a factor's check sees one wrong entry anywhere, NaN, and what lies before the diagonal", () => {
+  const n = 30;
+  const { a } = withSpectrum(
+    "check",
+    Float64Array.from({ length: n }, (_, i) => 1 / (i + 1)),
+    n,
+  );
+  const upper = new Float32Array(n * n);
+  for (let k = 0; k < n; k++)
+    for (let i = k; i < n; i++) {
+      let sum = a[k * n + i];
+      for (let l = 0; l < k; l++) sum -= upper[l * n + k] * upper[l * n + i];
+      upper[k * n + i] = i === k ? Math.sqrt(sum) : sum / upper[k * (n + 1)];
+    }
+  expect(checkFactor(a, upper, n, 1)).toBeLessThanOrEqual(1);
+  for (let at = 0; at < n * n; at++) {
+    const before = upper[at];
+    for (const wrong of [before + 0.01, NaN]) {
+      upper[at] = wrong;
+      const worst = Math.max(checkFactor(a, upper, n, 1), checkFactor(a, upper, n, 2));
+      expect(worst <= 1, `[${at}] = ${wrong}`).toBe(false);
+    }
+    upper[at] = before;
   }
 });
 
