@@ -50,7 +50,8 @@ export {
   type Trained,
   type TrainOptions,
 } from "./theory/train.ts";
-export { Training, type Steps, type TrainingState } from "./theory/training.ts";
+export type { Steps, TrainingState } from "./theory/state.ts";
+export { Training } from "./theory/training.ts";
 export {
   depthLaw,
   slopeOf,

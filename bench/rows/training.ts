@@ -8,7 +8,8 @@ import {
   type NetworkSpec,
 } from "../../src/index.ts";
 import { activationError } from "../../src/stages/0-activation.ts";
-import { Training, type TrainingState } from "../../src/theory/training.ts";
+import { Training } from "../../src/theory/training.ts";
+import type { TrainingState } from "../../src/theory/state.ts";
 import { chain, referenceNetwork, type Problem } from "../../test/conformance/problem.ts";
 import { phi } from "../../test/reference/activations.ts";
 import { backward, layersOf } from "../../test/reference/network.ts";

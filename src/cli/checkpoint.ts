@@ -88,19 +88,42 @@ export class Checkpoints {
         await rm(join(this.#folder, name), { force: true });
   }
 
+  #parsed(text: string): Note {
+    try {
+      // What is not finite was written as null: bounds that say nothing.
+      const note = JSON.parse(text, (key, value: unknown) =>
+        value === null && /Bound$/.test(key) && key !== "limitDriftBound" ? Infinity : value,
+      ) as Note | null;
+      if (note && Array.isArray(note.tracked) && note.tracked.length > 0 && note.weights)
+        return note;
+    } catch {
+      // Told below.
+    }
+    throw new InputError(
+      `${this.path}: is no checkpoint, but must be one to go on from. Name another folder, or begin anew in one.`,
+    );
+  }
+
   /**
    * The last checkpoint.
    *
+   * @param wanted whether to go on from it; else there must be none, as it would be lost
    * @returns null where there is none
    * @throws InputError for one of another run, or that cannot be read
    */
-  async load(): Promise<{ state: TrainingState; tracked: readonly TrackedStep[] } | null> {
+  async load(
+    wanted: boolean,
+  ): Promise<{ state: TrainingState; tracked: readonly TrackedStep[] } | null> {
     const text = await readFile(this.path, "utf8").catch(({ code }: NodeJS.ErrnoException) => {
       if (code === "ENOENT") return null;
       throw new InputError(`${this.path}: must be read, but cannot be (${code}). Check it.`);
     });
     if (text === null) return null;
-    const note = JSON.parse(text) as Note;
+    const note = this.#parsed(text);
+    if (!wanted)
+      throw new InputError(
+        `${this.path}: holds step ${note.step}, but would be lost. Add --resume to go on from it, or name another folder.`,
+      );
     if (note.settings !== this.#settings)
       throw new InputError(
         `${this.path}: is of a run with other network, weights, data or settings, but must be of this one to go on from it. Name another folder, or leave out --resume.`,

@@ -1,5 +1,7 @@
 import {
+  exactKernel,
   forward,
+  gramError,
   InputError,
   tangentKernel,
   uploadWeights,
@@ -70,6 +72,9 @@ export async function outputsOf(
   return columns.map((_, at) => columns[(at % outputs) * acts.n + Math.floor(at / outputs)]);
 }
 
+/** Up to this many rows of training and test points together, kernels are computed in f64. */
+const EXACT_ORDER = 2048;
+
 /** What the linearization of a network at its first weights is made of. */
 export async function linearBlocks(
   gpu: Gpu,
@@ -78,19 +83,38 @@ export async function linearBlocks(
   targets: Float32Array,
   test: Float32Array,
 ): Promise<Blocks> {
-  const read = async (others: Float32Array | null): Promise<Float64Array> => {
-    const first = others ?? inputs.values;
-    const second = others ? inputs.values : null;
-    using h = await tangentKernel(gpu, net, weights, first, second, session.job);
-    return Float64Array.from(await gpu.read(h, session.job));
-  };
-  return {
-    gram: await read(null),
-    cross: await read(test),
+  const { outputs } = net;
+  const ends = {
     targets,
     start: await outputsOf(gpu, net, weights, inputs.values),
     startTest: await outputsOf(gpu, net, weights, test),
   };
+  const order = inputs.n * outputs;
+  const all = order + (test.length / net.inputs) * outputs;
+  if (all <= EXACT_ORDER) {
+    // In f64, as what is near singular makes much of any error.
+    const both = new Float32Array(inputs.values.length + test.length);
+    both.set(inputs.values);
+    both.set(test, inputs.values.length);
+    const kernel = await exactKernel(gpu, net, weights, both, false, session.job);
+    const gram = new Float64Array(order * order);
+    const cross = new Float64Array((all - order) * order);
+    for (let i = 0; i < all; i++) {
+      const row = kernel.gram.subarray(i * all, i * all + order);
+      if (i < order) gram.set(row, i * order);
+      else cross.set(row, (i - order) * order);
+    }
+    return { ...ends, gram, cross, error: kernel.matrixError + kernel.jacobianError ** 2 };
+  }
+  const read = async (others: Float32Array | null): Promise<Float32Array> => {
+    const first = others ?? inputs.values;
+    const second = others ? inputs.values : null;
+    using h = await tangentKernel(gpu, net, weights, first, second, session.job);
+    return await gpu.read(h, session.job);
+  };
+  const h = await read(null);
+  const error = await gramError(gpu, net, weights, inputs.values, h, false, session.job);
+  return { ...ends, gram: Float64Array.from(h), cross: Float64Array.from(await read(test)), error };
 }
 
 /** What kernel regression with the kernel of infinite width, from outputs of 0, predicts for held-out samples [M, O]. */
@@ -115,8 +139,8 @@ export async function regressed(
 }
 
 /**
- * Shares of held-out samples that are told right: by the trained network, by its linearization after the same steps, and by
- * the kernel of infinite width at the same time and at ∞.
+ * Shares of held-out samples that are told right: by the trained network; and, where it was trained by plain steps of the
+ * mse loss, by its linearization after the same steps, and by the kernel of infinite width at the same time and at ∞.
  */
 export async function accuracies(
   gpu: Gpu,
@@ -125,16 +149,17 @@ export async function accuracies(
   trained: readonly LayerWeights[],
   targets: Float32Array,
   test: TestSet,
-  moment: { readonly rate: number; readonly steps: number },
+  moment: { readonly rate: number; readonly steps: number } | null,
 ): Promise<Record<string, number>> {
   const { net } = model;
   session.enter("test");
   const share = (values: ArrayLike<number>) => accuracy(values, test.targets, net.outputs);
-  const blocks = await linearBlocks(gpu, session, model, targets, test.values);
   const found: Record<string, number> = {
     network: share(await outputsOf(gpu, net, trained, test.values)),
-    linearized: share((await predict(gpu, blocks, moment, session.job)).mean),
   };
+  if (!moment) return found;
+  const blocks = await linearBlocks(gpu, session, model, targets, test.values);
+  found.linearized = share((await predict(gpu, blocks, moment, session.job)).mean);
   if (net.spec.fan === "out") return found;
   const times = [moment.rate * moment.steps, Infinity];
   const [same, end] = await regressed(gpu, session, model, targets, test.values, times);

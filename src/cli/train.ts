@@ -88,7 +88,16 @@ export async function trainCommand(
       throw new InputError(
         `--certify is given with ${loss !== "mse" ? `--loss ${loss}` : momentum > 0 ? "--momentum" : "--batch"}, but the argument is about the mse loss and steps that take all samples, without momentum. Leave one of them out.`,
       );
-    const settings = { steps: 0, rate, loss, track, precision, momentum, batch, seed };
+    const settings = {
+      rate,
+      loss,
+      track,
+      precision,
+      momentum,
+      batch,
+      seed,
+      certifies: !!certifies,
+    };
     const checkpoints =
       options.checkpoint === undefined
         ? null
@@ -101,15 +110,19 @@ export async function trainCommand(
               ...[inputs.values, targets],
             ]),
           );
-    const resume = (options.resume && (await checkpoints?.load())) || undefined;
+    const kept = (await checkpoints?.load(!!options.resume)) ?? null;
+    if (kept && kept.state.step > steps)
+      throw new InputError(
+        `--steps is ${steps}, but the checkpoint in ${options.checkpoint} is of step ${kept.state.step}. Ask for no fewer steps, or begin in another folder.`,
+      );
     if (checkpoints) await session.folder(options.checkpoint!);
     const gpu = await session.gpu();
     const infinite = certifies ? await atInfinity(gpu, session, model) : {};
-    const tracked: TrackedStep[] = [...(resume?.tracked ?? [])];
+    const tracked: TrackedStep[] = [...(kept?.tracked ?? [])];
     const run = await train(gpu, net, weights, inputs.values, targets, {
       ...session.job,
       ...{ steps, rate, loss, track, precision: precision as Precision, momentum, batch, seed },
-      ...(resume ? { resume } : {}),
+      ...(kept ? { resume: kept } : {}),
       ...infinite,
       async onTracked(seen, training) {
         tracked.push(seen);
@@ -122,9 +135,9 @@ export async function trainCommand(
       throw error;
     });
     const trained = run.state.weights;
-    const share =
-      test &&
-      (await accuracies(gpu, session, model, trained, targets, test, { rate: run.rate, steps }));
+    const linear = loss === "mse" && momentum === 0 && batch === n;
+    const moment = linear ? { rate: run.rate, steps } : null;
+    const share = test && (await accuracies(gpu, session, model, trained, targets, test, moment));
     session.enter("write");
     if (options.out) await writeAtomic(options.out, [weightsFile(net, trained)]);
     const certificate = certifies ? run.certificate : null;

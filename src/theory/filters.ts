@@ -15,7 +15,8 @@ export interface Filter {
 /**
  * Gradient flow for a time t, in the convention of the sum loss: left = e^(−λt), gain = t φ₁(−λt), φ₁(z) = (e^z − 1) / z.
  *
- * @param time from 0; at ∞ the gain is 1 / λ, and 0 up to `floor`, below which nothing tells λ from 0
+ * @param time from 0; at ∞ the gain is 1 / λ, and 0 where λ counts as 0
+ * @param floor eigenvalues up to it count as 0: nothing tells them from it
  */
 export function flowFilter(time: number, floor = 0): Filter {
   if (time === Infinity)
@@ -24,19 +25,19 @@ export function flowFilter(time: number, floor = 0): Filter {
       gain: (lambda) => (lambda > floor ? 1 / lambda : 0),
     };
   return {
-    left: (lambda) => Math.exp(-lambda * time),
-    gain: (lambda) => (lambda === 0 ? time : -Math.expm1(-lambda * time) / lambda),
+    left: (lambda) => (lambda > floor ? Math.exp(-lambda * time) : 1),
+    gain: (lambda) => (lambda > floor ? -Math.expm1(-lambda * time) / lambda : time),
   };
 }
 
-/** k steps of descent at rate η: left = (1 − ηλ)^k, gain = (1 − left) / λ. */
-export function descentFilter(rate: number, steps: number): Filter {
+/** k steps of descent at rate η: left = (1 − ηλ)^k, gain = (1 − left) / λ; `floor` as for the flow. */
+export function descentFilter(rate: number, steps: number, floor = 0): Filter {
   return {
-    left: (lambda) => (1 - rate * lambda) ** steps,
+    left: (lambda) => (lambda > floor ? (1 - rate * lambda) ** steps : 1),
     gain(lambda) {
+      if (!(lambda > floor)) return rate * steps;
       const x = rate * lambda;
-      if (x === 0) return rate * steps;
-      return Math.abs(x) < 0.5
+      return x < 0.5
         ? -Math.expm1(steps * Math.log1p(-x)) / lambda
         : (1 - (1 - x) ** steps) / lambda;
     },
@@ -45,12 +46,12 @@ export function descentFilter(rate: number, steps: number): Filter {
 
 /** Most Lanczos steps that a function of a matrix is approximated with. */
 const STEPS = 256;
-/** Share of the vector's length that a further eighth of steps may still change. */
+/** Share of max |f| · ‖v‖ that eight further steps may still change. */
 const TOLERANCE = 1e-10;
 
 /**
  * f(A) v for a symmetric matrix on the host without its eigenvectors: ‖v‖ Q f(T) e₁ of a Lanczos run that goes on until
- * what it changes falls below 1e-10 of ‖v‖.
+ * what eight steps change falls below 1e-10 · max |f| · ‖v‖, or 256 steps are done.
  *
  * @param f of eigenvalues, smooth where they lie
  *

@@ -1,3 +1,4 @@
+import { norm64 } from "../stages/0-double.ts";
 import type { HostMatrix } from "../stages/4-cholesky.ts";
 import { normals64 } from "../stages/0-normal.ts";
 import { hostLanczos } from "../stages/4-krylov.ts";
@@ -71,7 +72,7 @@ export const minus = (a: Float64Array, b: Float64Array): Float64Array =>
   a.map((value, at) => value - b[at]);
 
 /** Σ A_ij B_ij. */
-export function innerProduct(a: Float64Array, b: Float64Array): number {
+export function innerProduct(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;
   for (let at = 0; at < a.length; at++) sum += a[at] * b[at];
   return sum;
@@ -83,6 +84,7 @@ export function innerProduct(a: Float64Array, b: Float64Array): number {
  * @param gram [n · O, n · O], index i · O + a
  * @param targets [n · O]
  * @param centred first takes the mean over samples away, of the features and of each output's targets
+ * @returns null where nothing is left of kernel or targets
  *
  * **From** Cristianini et al. 2001; centred as Cortes, Mohri & Rostamizadeh 2012.
  */
@@ -91,30 +93,30 @@ export function alignment(
   targets: ArrayLike<number>,
   outputs: number,
   centred = false,
-): number {
+): number | null {
   const order = targets.length;
   const y = Float64Array.from(targets);
-  let squares = innerProduct(gram, gram);
+  const h = centred ? gram.slice() : gram;
   if (centred) {
-    const share = outputs / order;
-    const mean = new Float64Array(outputs);
-    y.forEach((value, at) => (mean[at % outputs] += share * value));
-    y.forEach((_, at) => (y[at] -= mean[at % outputs]));
-    // ‖C H C‖² = ‖H‖² − 2 n Σ m² + n² Σ w²: m the means of H over the samples of its columns, w those of m over its rows.
-    const whole = new Float64Array(outputs * outputs);
-    for (let i = 0; i < order; i++) {
-      const means = new Float64Array(outputs);
-      for (let j = 0, b = 0; j < order; j++, b = b + 1 === outputs ? 0 : b + 1)
-        means[b] += share * gram[i * order + j];
-      means.forEach((value, b) => {
-        squares -= (2 / share) * value * value;
-        whole[(i % outputs) * outputs + b] += share * value;
-      });
-    }
-    for (const value of whole) squares += (value / share) ** 2;
+    takeMeans(y, 1, outputs);
+    takeMeans(h, order, outputs);
+    for (let i = 0; i < order; i++) takeMeans(h.subarray(i * order, (i + 1) * order), 1, outputs);
   }
-  const along = innerProduct(y, times({ gram, order }, y));
-  return along / (Math.sqrt(squares) * innerProduct(y, y));
+  const along = innerProduct(y, times({ gram: h, order }, y));
+  const sizes = norm64(h) * innerProduct(y, y);
+  // What centring leaves of equal numbers is rounding.
+  const least = centred ? 2 ** -40 * norm64(gram) * innerProduct(targets, targets) : 0;
+  return sizes > least ? along / sizes : null;
+}
+
+/** Takes from rows [n · O, width] the mean over samples of each output's rows. */
+function takeMeans(rows: Float64Array, width: number, outputs: number): void {
+  const count = rows.length / width;
+  const means = new Float64Array(outputs * width);
+  for (let i = 0, o = 0; i < count; i++, o = o + 1 === outputs ? 0 : o + 1)
+    for (let k = 0; k < width; k++) means[o * width + k] += (rows[i * width + k] * outputs) / count;
+  for (let i = 0, o = 0; i < count; i++, o = o + 1 === outputs ? 0 : o + 1)
+    for (let k = 0; k < width; k++) rows[i * width + k] -= means[o * width + k];
 }
 
 /**

@@ -45,10 +45,12 @@ export const isWhole = (value: number, least: number, most: number): boolean =>
 export function checkedOptions(options: TrainingOptions, n: number): Required<TrainingOptions> {
   checkOptions("train", options, ["rate", "loss", "momentum", "batch", "seed"]);
   const { rate, loss = "mse", momentum = 0, batch = n, seed = 0 } = options;
-  must("rate", rate, rate > 0 && rate < 2 ** 127, "a number above 0");
+  must("rate", rate, rate >= 2 ** -126 && rate < 2 ** 127, "from 2⁻¹²⁶, below 2¹²⁷");
   must("loss", loss, LOSSES.includes(loss), `one of ${LOSSES.join(", ")}`);
   must("momentum", momentum, momentum >= 0 && momentum < 1, "a number from 0, below 1");
   must("batch", batch, isWhole(batch, 1, n), `a whole number from 1 to the ${n} samples`);
+  // Places of samples are kept as f32.
+  must("batch", batch, batch === n || n <= 2 ** 24, `all ${n} samples, as there are more than 2²⁴`);
   must("seed", seed, isWhole(seed, 0, 2 ** 32 - 1), "a whole number from 0, below 2³²");
   return { rate, loss, momentum, batch, seed };
 }

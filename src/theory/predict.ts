@@ -25,7 +25,7 @@ const SPECTRAL_ORDER = 2048;
 /**
  * Prepares functions of a kernel: by its eigenvectors, or by Krylov spaces where it is too large for them.
  *
- * @param error ‖ΔA‖, what the kernel may be off by: eigenvalues below it count as 0 at t = ∞
+ * @param error ‖ΔA‖, what the kernel may be off by: eigenvalues up to it count as 0
  *
  * **Cost** up to order 2048 about 6 n³ flops at once and 4 n² a vector, beyond it up to 256 products a vector.
  */
@@ -56,7 +56,7 @@ export async function matrixFunctions(
 }
 
 const filterOf = (moment: Moment, functions: MatrixFunctions): Filter => {
-  if ("steps" in moment) return descentFilter(moment.rate, moment.steps);
+  if ("steps" in moment) return descentFilter(moment.rate, moment.steps, functions.floor);
   const { time } = moment;
   if (!(time >= 0))
     throw new InputError(`predict: time is ${time}, but must be from 0, or ∞. Correct it.`);
@@ -75,7 +75,7 @@ export interface Blocks {
   readonly start?: ArrayLike<number>;
   /** f_0 of the test points [M]; default 0. */
   readonly startTest?: ArrayLike<number>;
-  /** ‖ΔH‖ of the kernel; default 0. */
+  /** ‖ΔH‖ of the kernel, below which eigenvalues count as 0; default 0. */
   readonly error?: number;
 }
 

@@ -1,3 +1,4 @@
+import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import { ownValues, type Values } from "../gpu/values.ts";
@@ -51,6 +52,7 @@ export interface TrackedStep {
   readonly gramDriftBound: number;
   /** ‖H_t − H_∞‖₂; null where H_∞ was not given. */
   readonly limitDrift: number | null;
+  readonly limitDriftBound: number | null;
   /** ‖θ_t − θ_0‖. */
   readonly parameterDrift: number;
   /** The same of each layer's weights and biases, and of its weights alone over what they were. */
@@ -59,9 +61,9 @@ export interface TrackedStep {
   readonly gradientNorm: number;
   /** σ_min(J) · ‖∂L/∂u‖ ≤ ‖∂L/∂θ‖; for `mse` σ_min(J) · √(2L). */
   readonly gradientBound: number;
-  /** yᵀHy / (‖H‖_F ‖y‖²). */
-  readonly alignment: number;
-  readonly centredAlignment: number;
+  /** yᵀHy / (‖H‖_F ‖y‖²); null where kernel or targets are 0, or constant for the centred one. */
+  readonly alignment: number | null;
+  readonly centredAlignment: number | null;
   /** (1 − ⟨H_t, H_s⟩ / ‖H_t‖ ‖H_s‖) / (t − s) since the tracked step before; 0 at the first. */
   readonly velocity: number;
   /** How far the span of the largest eigenvectors has moved since the first tracked step, 0 to 1. */
@@ -127,7 +129,13 @@ export class Tracker {
     this.#gpu = gpu;
     this.#inputs = ownValues("train", "inputs", inputs);
     this.#targets = ownValues("train", "targets", targets);
-    this.#options = options;
+    const { limit } = options;
+    const order = this.#targets.length;
+    if (limit && limit.length !== order * order)
+      throw new InputError(
+        `train: limit holds ${limit.length} values, but for ${order} targets must hold ${order * order}. Hand in H_∞ of all outputs.`,
+      );
+    this.#options = { ...options, limit: limit?.slice() };
   }
 
   /** What the first look found; null before it. */
@@ -141,7 +149,8 @@ export class Tracker {
    * @param largest the largest loss of steps before
    *
    * **Error** intervals of eigenvalues as `ntk`; of ‖H_t − H_0‖ the sum of both kernels' errors. **Cost** that of `ntk`, a
-   * forward and a weighted backward pass.
+   * forward and a weighted backward pass, up to 128 products with differences of kernels; and once all eigenvectors of H_0, up
+   * to order 2048.
    */
   async look(training: Training, job?: Job, largest = 0): Promise<TrackedStep> {
     const gpu = this.#gpu;
@@ -198,13 +207,15 @@ export class Tracker {
       gramDrift: drift.value,
       gramDriftBound: gram === start.gram ? 0 : drift.bound + error + start.error,
       limitDrift: fromLimit && fromLimit.value,
+      limitDriftBound: fromLimit && fromLimit.bound + error,
       parameterDrift: Math.hypot(...layers.map((layer) => layer.drift)),
       layers,
       gradientNorm,
       gradientBound: sigmaMin * residualNorm,
       alignment: alignment(gram, this.#targets, net.outputs),
       centredAlignment: alignment(gram, this.#targets, net.outputs, true),
-      velocity: before ? velocity(gram, before.gram) / (time - before.time) : 0,
+      velocity:
+        before && time > before.time ? velocity(gram, before.gram) / (time - before.time) : 0,
       eigenvectorChange: subspaceChange(start.vectors, vectors, order),
       residualAlong: along(start.vectors, slopes),
       linearGap: await gap(descentFilter(options.rate, step)),
@@ -244,7 +255,7 @@ const largestDiagonal = (gram: Float64Array, order: number): number => {
 
 const velocity = (a: Float64Array, b: Float64Array): number => {
   const sizes = norm64(a) * norm64(b);
-  return sizes > 0 ? 1 - innerProduct(a, b) / sizes : 0;
+  return sizes > 0 ? Math.max(0, 1 - innerProduct(a, b) / sizes) : 0;
 };
 
 /** V r for rows V [k, n]. */

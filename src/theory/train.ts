@@ -1,14 +1,15 @@
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { checkOptions, described, type Values } from "../gpu/values.ts";
+import { checkOptions, described, ownValues, type Values } from "../gpu/values.ts";
 import type { Network } from "../stages/0-network.ts";
 import type { LayerWeights } from "../stages/0-weights.ts";
 import { certify, lossBounds, type Certificate, type LossBound, type Run } from "./certificate.ts";
 import { CURVATURE, type Loss } from "./loss.ts";
 import type { TrainingOptions } from "./options.ts";
 import { Tracker, type TrackedStep, type TrackingOptions } from "./tracking.ts";
-import { Training, type TrainingState } from "./training.ts";
+import { copied, type TrainingState } from "./state.ts";
+import { Training } from "./training.ts";
 
 /** A learning rate, or how it follows from the largest eigenvalue of H_0. */
 export type Rate = number | "auto" | { readonly perLambda: number };
@@ -62,6 +63,9 @@ export interface Trained {
   readonly certificate: Certificate | null;
 }
 
+/** Steps that are taken in one call. */
+const STRETCH = 4096;
+
 const OPTIONS = [
   ...["steps", "rate", "loss", "momentum", "batch", "seed", "track", "precision", "limit"],
   ...["onTracked", "resume", "limitMin", "signal", "onProgress"],
@@ -114,6 +118,18 @@ export async function train(
       throw new InputError(
         `train: ${name} is ${described(value)}, but must be a whole number from 0. Correct it.`,
       );
+  if (typeof options.limitMin === "number" && !options.limit)
+    throw new InputError(
+      "train: limitMin is given without limit, but is its least eigenvalue. Hand in both, or none.",
+    );
+  if (resume && !(resume.state.step <= steps && resume.tracked.length > 0))
+    throw new InputError(
+      `train: steps is ${steps}, and ${resume.tracked.length} steps were tracked, but the state is of step ${resume.state.step}. Ask for no fewer steps than were taken, with what was tracked.`,
+    );
+  // What a caller does to them later does not matter.
+  const own = copied(values);
+  const samples = ownValues("train", "inputs", inputs);
+  const wanted = ownValues("train", "targets", targets);
   const given = ["momentum", "batch", "seed"] as const;
   const plain = Object.fromEntries(
     given.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]),
@@ -123,10 +139,10 @@ export async function train(
     signal,
     onProgress: () => onProgress?.({ stage: "track", share: steps > 0 ? step / steps : 1 }),
   });
-  const tracker = new Tracker(gpu, inputs, targets, options);
+  const tracker = new Tracker(gpu, samples, wanted, options);
   /** At the start the rate may not be known yet: no step is taken with this one. */
   const open = (rate: number, state?: TrainingState) =>
-    Training.open(gpu, net, values, inputs, targets, { ...plain, loss, rate }, state ?? null);
+    Training.open(gpu, net, own, samples, wanted, { ...plain, loss, rate }, state ?? null);
   const number = typeof options.rate === "number" ? options.rate : null;
   let first: TrackedStep;
   {
@@ -146,21 +162,23 @@ export async function train(
   }
   const losses: number[] = [];
   const gradientNorms: number[] = [];
+  let largest = tracked[tracked.length - 1].largestLoss;
   while (training.step < steps) {
     const next = track > 0 ? track * (Math.floor(training.step / track) + 1) : steps;
-    const before = training.step;
-    const count = Math.min(next, steps) - before;
-    const done = await training.advance(count, {
-      signal,
-      onProgress: ({ stage, share }) =>
-        onProgress?.({ stage, share: (before + share * count) / steps }),
-    });
-    const largest = done.losses.reduce(
-      (most, value) => Math.max(most, value),
-      tracked[tracked.length - 1].largestLoss,
-    );
-    losses.push(...done.losses);
-    gradientNorms.push(...done.gradientNorms);
+    while (training.step < Math.min(next, steps)) {
+      const before = training.step;
+      const count = Math.min(next, steps, before + STRETCH) - before;
+      const done = await training.advance(count, {
+        signal,
+        onProgress: ({ stage, share }) =>
+          onProgress?.({ stage, share: (before + share * count) / steps }),
+      });
+      for (const value of done.losses) {
+        losses.push(value);
+        largest = Math.max(largest, value);
+      }
+      for (const value of done.gradientNorms) gradientNorms.push(value);
+    }
     const seen = await tracker.look(training, looking(training.step), largest);
     tracked.push(seen);
     await onTracked?.(seen, training);

@@ -1,7 +1,7 @@
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import pairWgsl from "../../shaders/fragments/pair.wgsl";
 import descendWgsl from "../../shaders/5-training/descend.wgsl";
-import { InputError } from "../errors.ts";
+import { GpuError, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { dispose, type Matrix } from "../gpu/matrix.ts";
 import type { Job, Meter } from "../gpu/queue.ts";
@@ -10,18 +10,14 @@ import { described, ownValues, type Values } from "../gpu/values.ts";
 import type { Layer, Network } from "../stages/0-network.ts";
 import { storeProduct } from "../stages/0-product.ts";
 import { tuned } from "../stages/0-search.ts";
-import {
-  checkWeights,
-  uploadWeights,
-  type DeviceWeights,
-  type LayerWeights,
-} from "../stages/0-weights.ts";
+import { uploadWeights, type DeviceWeights, type LayerWeights } from "../stages/0-weights.ts";
 import { fillForward, forwardFlops, sampleCount } from "../stages/1-forward.ts";
 import { backwardFlops, fillSignals } from "../stages/2-backward.ts";
 import { turnInto } from "../stages/2-tangent.ts";
 import { pick, shuffled } from "./batches.ts";
 import { checkTargets, GROUP_SAMPLES, loss, LOSSES } from "./loss.ts";
-import { checkedOptions, DivergenceError, isWhole, must, type TrainingOptions } from "./options.ts";
+import { checkedOptions, DivergenceError, must, type TrainingOptions } from "./options.ts";
+import { copied, ownState, type Steps, type TrainingState } from "./state.ts";
 
 export const descend = defineShader({
   name: "descend",
@@ -39,25 +35,6 @@ export const descend = defineShader({
   },
   sizes: {},
 });
-/** All that the next step depends on. */
-export interface TrainingState {
-  readonly step: number;
-  /** Weights rounded to f32, as `weights` gives them. */
-  readonly weights: readonly LayerWeights[];
-  /** What that lacks: a weight is the sum of both. */
-  readonly rest: readonly LayerWeights[];
-  /** Null without momentum. */
-  readonly velocity: readonly LayerWeights[] | null;
-}
-
-/** What some steps in a row did. */
-export interface Steps {
-  /** Loss of the step's batch before the step. */
-  readonly losses: Float64Array;
-  /** ‖∂L/∂θ‖ of that loss. */
-  readonly gradientNorms: Float64Array;
-}
-
 /** Steps between two looks at what they did: each look waits for the device. */
 const SLOTS = 32;
 /** Vec4s of parameters whose sum is one field of the history. */
@@ -120,6 +97,7 @@ export class Training {
   /** In which samples are drawn; null where every step takes all. */
   readonly #order: Matrix | null;
   #epoch = -1;
+  #busy = false;
   #step: number;
 
   /** @internal use {@link Training.open} */
@@ -156,7 +134,14 @@ export class Training {
             ? keep(gpu.upload(`${what} of ${name}`, rows, columns, given, true))
             : make(`${what} of ${name}`, rows, columns);
         const before = first;
-        first += Math.ceil(weight.bytes / 16 / GROUP_VEC4S);
+        const groups = Math.ceil(weight.bytes / 16 / GROUP_VEC4S);
+        const most = gpu.limits.maxComputeWorkgroupsPerDimension;
+        if (groups > most)
+          throw new GpuError(
+            "limit",
+            `train: ${name} are ${rows} × ${columns}, but at most ${most * GROUP_VEC4S * 4} values can be trained in one array. Make the layer narrower.`,
+          );
+        first += groups;
         return {
           weight,
           rest: beside("rest", rest),
@@ -217,18 +202,13 @@ export class Training {
   ): Promise<Training> {
     const n = sampleCount("train", net, inputs);
     const all = checkedOptions(options, n);
+    const own = copied(state?.weights ?? values);
+    const kept = state && ownState(net, state, all.momentum > 0);
     const samples = ownValues("train", "inputs", inputs);
     const wanted = ownValues("train", "targets", targets);
     checkTargets(wanted, n, net.outputs, all.loss);
-    if (state) {
-      must("state.step", state.step, isWhole(state.step, 0, 2 ** 53), "a whole number from 0");
-      for (const part of [state.rest, ...(all.momentum > 0 ? [state.velocity] : [])]) {
-        must("state", part, Array.isArray(part), "of training with momentum, as this is");
-        checkWeights(net, part as readonly LayerWeights[]);
-      }
-    }
     await tuned(gpu);
-    return new Training(gpu, net, state?.weights ?? values, samples, wanted, all, state);
+    return new Training(gpu, net, own, samples, wanted, all, kept);
   }
 
   /** Steps taken so far. */
@@ -246,9 +226,20 @@ export class Training {
    *
    * **Error** of the gradient as {@link jacobianTransposed}; of a step as `descend.wgsl`.
    * **Cost** 6 · batch · parameters flops a step, 24 to 28 bytes a parameter.
-   * @throws DivergenceError where a loss or gradient is not finite; up to 31 more steps are taken then
+   * @throws DivergenceError where a loss or gradient is not finite; up to 31 more steps are taken then. InputError while
+   * another call is under way
    */
   async advance(steps: number, job?: Job): Promise<Steps> {
+    must("advance", "called again", !this.#busy, "awaited before the next call");
+    this.#busy = true;
+    try {
+      return await this.#advance(steps, job);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #advance(steps: number, job?: Job): Promise<Steps> {
     if (!(Number.isSafeInteger(steps) && steps >= 0))
       throw new InputError(
         `train: steps is ${described(steps)}, but must be a whole number from 0. Correct it.`,

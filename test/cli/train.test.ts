@@ -96,7 +96,21 @@ describe("train", () => {
     expect(folder.bytes("part.safetensors").equals(folder.bytes("whole.safetensors"))).toBe(true);
     for (const file of ["checkpoint.json", "step-40.safetensors", "step-40.rest.safetensors"])
       expect(folder.bytes(`part/${file}`).equals(folder.bytes(`whole/${file}`)), file).toBe(true);
-    const other = await folder.ntk(`${run.replace("0.3", "0.4")} --checkpoint part --resume`);
+    // Begun anew, a run would lose what the folder holds; and it cannot end before it began.
+    const anew = await folder.ntk(`${run} --checkpoint part`);
+    expect(anew.status).toBe(2);
+    expect(anew.last).toMatch(/holds step 40, but would be lost\. Add --resume/);
+    const short = await folder.ntk(
+      `${run.replace("--steps 40", "--steps 16")} --checkpoint part --resume`,
+    );
+    expect(short.status).toBe(2);
+    expect(short.last).toMatch(/--steps is 16, but the checkpoint in part is of step 40/);
+    folder.write("part/checkpoint.json", "{");
+    const broken = await folder.ntk(`${run} --checkpoint part --resume`);
+    expect(broken.status).toBe(2);
+    expect(broken.last).toMatch(/is no checkpoint/);
+    await folder.json(`${run} --checkpoint other`);
+    const other = await folder.ntk(`${run.replace("0.3", "0.4")} --checkpoint other --resume`);
     expect(other.status).toBe(2);
     expect(other.last).toMatch(/is of a run with other .* settings/);
   });
@@ -146,7 +160,7 @@ describe("train", () => {
     );
     expect(hot.loss).toBeLessThan(0.9 * hot.tracked[0].loss);
     for (const { loss, bound, boundOf } of hot.tracked) {
-      expect(boundOf).toMatch(/^flow/);
+      expect(boundOf).toMatch(/^descent/);
       expect(loss).toBeLessThanOrEqual(bound * (1 + 1e-5));
     }
     const signs = await folder.json(`${JOB} --steps 30 --rate auto --loss logistic`);

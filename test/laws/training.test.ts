@@ -389,7 +389,7 @@ describe("how it is trained", () => {
     const open = (more: object, y = targets) =>
       Training.open(gpu, net, values, inputs, y, { ...options, ...more });
     for (const [more, word] of [
-      [{ rate: 0 }, /rate is 0, but must be a number above 0/],
+      [{ rate: 0 }, /rate is 0, but must be from 2⁻¹²⁶/],
       [{ rate: NaN }, /rate is NaN/],
       [{ momentum: 1 }, /momentum is 1/],
       [{ batch: 31 }, /batch is 31, but must be a whole number from 1 to the 30 samples/],

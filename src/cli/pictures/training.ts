@@ -30,7 +30,7 @@ const over = (
 const fromTo = (
   tracked: readonly Look[],
   name: string,
-  value: (now: TrackedStep) => number,
+  value: (now: TrackedStep) => number | null,
 ): string =>
   `${name} from ${figures(value(tracked[0]))} to ${figures(value(tracked[tracked.length - 1]))}`;
 
