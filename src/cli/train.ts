@@ -149,6 +149,7 @@ export async function trainCommand(
       },
       () => [
         ...trackedLines(run.tracked),
+        ...aligned([["bound", run.tracked[run.tracked.length - 1].boundOf ?? "none"]]),
         ...aligned([
           [
             "rate",
@@ -203,7 +204,7 @@ function trackedLines(tracked: readonly (TrackedStep & LossBound)[]): string[] {
     figures(seen.parameterDrift),
     figures(seen.alignment),
   ]);
-  const head = ["step", "loss", "at most", "λ_min", "λ_max", "‖H−H₀‖", "‖θ−θ₀‖", "alignment"];
+  const head = ["step", "loss", "bound", "λ_min", "λ_max", "‖H−H₀‖", "‖θ−θ₀‖", "alignment"];
   const all = [head, ...rows];
   const widths = head.map((_, c) => Math.max(...all.map((row) => row[c].length)));
   return all.map((row) => row.map((cell, c) => cell.padStart(widths[c])).join("  "));
@@ -218,7 +219,7 @@ function certificateLines(certificate: Certificate): string[] {
     ...certificate.checks.map(
       (check) =>
         `  ${mark(check)}  ${check.formula}: ${figures(check.left)} ≤ ${figures(check.right)}, slack ${figures(check.slack)} at step ${check.step}` +
-        `${check.firstFailure ? `, first fails at step ${check.firstFailure.step}` : ""} (${check.name}, ${check.statement})`,
+        `${check.firstFailure ? `, first fails at step ${check.firstFailure.step}` : ""} (${check.name}, ${check.statement}${check.decides ? "" : ", beside the argument"})`,
     ),
     ...certificate.widths.map(
       ({ formula, width }) =>

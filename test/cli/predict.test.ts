@@ -59,6 +59,27 @@ describe("predict", () => {
     },
   );
 
+  deviceTest("a singular kernel predicts at every time, by the rank that it has", async () => {
+    folder.network("few.json", {
+      ...{ widths: [2, 4, 1], activation: "relu", parameterization: "ntk" },
+      ...{ weightScale: 1.4, biasScale: null },
+    });
+    folder.array(
+      "wave.npy",
+      [64, 1],
+      Float32Array.from({ length: 64 }, (_, i) => Math.sin(i / 5)),
+    );
+    const job = "predict --network few.json --train circle:64 --targets wave.npy --test circle:64";
+    const end = await folder.json(job);
+    // 12 parameters; each unit's weight, and what scales it, are the same direction for what it sees.
+    expect(end.rank).toBeLessThanOrEqual(12);
+    expect(end.mean.every((value: number) => Math.abs(value) < 10)).toBe(true);
+    const late = await folder.json(`${job} --time 1e9`);
+    assertWithin(late.mean, end.mean, 1e-2, "late");
+    const never = await folder.json(`${job} --time 1e300`);
+    expect(never.mean.every((value: number) => Math.abs(value) < 10)).toBe(true);
+  });
+
   deviceTest("wrong use ends with status 2 and a sentence", async () => {
     const cases: [string, RegExp][] = [
       ["predict --network net.json --targets y.npy --test t.npy", /--train is missing/],
