@@ -16,7 +16,8 @@ export interface Filter {
  * Gradient flow for a time t, in the convention of the sum loss: left = e^(−λt), gain = t φ₁(−λt), φ₁(z) = (e^z − 1) / z.
  *
  * @param time from 0; at ∞ the gain is 1 / λ, and 0 where λ counts as 0
- * @param floor eigenvalues up to it count as 0: nothing tells them from it
+ * @param floor eigenvalues up to it count as 0, as nothing tells them from it: what lies along them is not learnt, and as
+ * positive semidefinite kernels are 0 there in every block, gains do not matter and are 0
  */
 export function flowFilter(time: number, floor = 0): Filter {
   if (time === Infinity)
@@ -26,7 +27,8 @@ export function flowFilter(time: number, floor = 0): Filter {
     };
   return {
     left: (lambda) => (lambda > floor ? Math.exp(-lambda * time) : 1),
-    gain: (lambda) => (lambda > floor ? -Math.expm1(-lambda * time) / lambda : time),
+    gain: (lambda) =>
+      lambda > floor ? -Math.expm1(-lambda * time) / lambda : floor > 0 ? 0 : time,
   };
 }
 
@@ -35,7 +37,7 @@ export function descentFilter(rate: number, steps: number, floor = 0): Filter {
   return {
     left: (lambda) => (lambda > floor ? (1 - rate * lambda) ** steps : 1),
     gain(lambda) {
-      if (!(lambda > floor)) return rate * steps;
+      if (!(lambda > floor)) return floor > 0 ? 0 : rate * steps;
       const x = rate * lambda;
       return x < 0.5
         ? -Math.expm1(steps * Math.log1p(-x)) / lambda
