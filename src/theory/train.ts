@@ -31,7 +31,8 @@ export interface TrainOptions extends Omit<TrainingOptions, "rate">, TrackingOpt
 
 /**
  * What a learning rate makes of a network: below 2 / λ_max(H_0) the loss falls and the kernel hardly moves (`lazy`); up to
- * about 4 / λ_max it first grows, until the kernel has shrunk enough (`catapult`); beyond that it grows for ever.
+ * about 4 / λ_max it first grows, until the kernel has shrunk enough (`catapult`); beyond that it grows for ever, where
+ * units are linear or smooth. Networks of ReLU stand more.
  */
 export type Regime = "lazy" | "catapult" | "divergent";
 
