@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Job, Meter } from "../gpu/queue.ts";
 import { checkOptions, described, ownValues, type Values } from "../gpu/values.ts";
 import type { Activation } from "../stages/0-activation.ts";
-import { meter, PANEL, rowProducts, turns } from "../stages/0-double.ts";
+import { meter, PANEL, rowProducts } from "../stages/0-double.ts";
 import type { Network } from "../stages/0-network.ts";
 import { sampleCount } from "../stages/1-forward.ts";
 import { closedDual, enter, place, type Closed, type Pair } from "./dual.ts";
@@ -80,9 +80,8 @@ export async function limit(
   others: Values | null,
   options: LimitOptions = {},
 ): Promise<Float64Array<ArrayBuffer>> {
-  const { kernel } = checked(net, inputs, others, options);
-  const flops = flopsOf(net, inputs, others);
-  return limitInTurns(turns(gpu, options, "limit", flops), net, inputs, others, kernel);
+  const rest = () => gpu.settle(gpu.device.queue.onSubmittedWorkDone());
+  return limitOnHost(rest, net, inputs, others, options);
 }
 
 /** The same without a device: `rest` is what lets others have their turn. @internal */

@@ -158,8 +158,9 @@ export class Tracker {
     const { precision = "compensated", limit = null } = this.#options;
     const weights = await training.values(job);
     using acts = await forward(gpu, net, training.weights, this.#inputs, job);
-    const { u, gradientNorm } = await this.#gradient(training, acts, job);
+    const u = await this.#outputs(training, acts, job);
     const { value: loss, slopes } = lossAt(options.loss, u, this.#targets, net.outputs);
+    const gradientNorm = await this.#gradientNorm(training, acts, slopes, job);
     const order = slopes.length;
     const ends = order <= SOLVED ? { all: true } : { top: FOLLOWED, bottom: 1 };
     const how = { ...job, precision, ...ends, vectors: Math.min(order, FOLLOWED) };
@@ -224,18 +225,21 @@ export class Tracker {
     return seen;
   }
 
-  /** Outputs [n, O], and ‖∂L/∂θ‖ by a weighted pass back. */
-  async #gradient(
-    { net, weights, n, options }: Training,
+  /** u [n, O]. */
+  async #outputs({ net, n }: Training, acts: Activations, job?: Job): Promise<Float32Array> {
+    const columns = await this.#gpu.read(acts.z[net.layers.length - 1], job);
+    const { outputs } = net;
+    return columns.map((_, at) => columns[(at % outputs) * n + Math.floor(at / outputs)]);
+  }
+
+  /** ‖∂L/∂θ‖ by a weighted pass back. */
+  async #gradientNorm(
+    { net, weights }: Training,
     acts: Activations,
+    slopes: Float64Array,
     job?: Job,
-  ): Promise<{ u: Float32Array; gradientNorm: number }> {
+  ): Promise<number> {
     const gpu = this.#gpu;
-    const columns = await gpu.read(acts.z[net.layers.length - 1], job);
-    const u = columns.map(
-      (_, at) => columns[(at % net.outputs) * n + Math.floor(at / net.outputs)],
-    );
-    const { slopes } = lossAt(options.loss, u, this.#targets, net.outputs);
     const vector = Float32Array.from(slopes);
     using gradient = await jacobianTransposed(gpu, net, weights, acts, vector, job);
     const norms: number[] = [];
@@ -243,7 +247,7 @@ export class Tracker {
       norms.push(norm64(await gpu.read(weight, job)));
       if (net.layers[index].hasBias) norms.push(norm64(await gpu.read(bias, job)));
     }
-    return { u, gradientNorm: Math.hypot(...norms) };
+    return Math.hypot(...norms);
   }
 }
 
