@@ -1,6 +1,13 @@
 // Builds dist/ when run as a program; its plugin for *.wgsl is what the tests load shaders with, too.
 import { build } from "esbuild";
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { minify } from "terser";
@@ -32,7 +39,7 @@ export function withoutComments(wgsl) {
     .map((line) =>
       line
         .trim()
-        .replace(/ *([;,{}()[\]=*%|^:]) */g, "$1")
+        .replace(/ *([-+]?[;,{}()[\]=*%|^:]) */g, "$1")
         // Only between operands, where no two signs become one.
         .replace(/(?<=[\w)\]]) ?(\+|-|\/|<|>|&|<<|>>|&&|->) (?=[\w(])/g, "$1"),
     )
@@ -41,13 +48,97 @@ export function withoutComments(wgsl) {
     .replace(/([;{},])\n/g, "$1");
 }
 
+const WORD = /(?<![.\w])[A-Za-z_]\w*/g;
+const wordsOf = (wgsl) => new Set(wgsl.match(WORD));
+const renamed = (wgsl, names) => wgsl.replace(WORD, (word) => names.get(word) ?? word);
+
+/** Short words beyond those taken, each once. */
+function* shortNames(letters, taken) {
+  const ends = ["", ..."0123456789abcdefghijklmnopqrstuvwxyz"];
+  for (const end of ends)
+    for (const letter of letters) if (!taken.has(letter + end)) yield letter + end;
+}
+
+/** What a file declares for itself: neither entry points nor what its table names. */
+const declared = (wgsl) =>
+  [
+    ...wgsl.matchAll(
+      /(?:@compute[^{]*?)?\b(?:fn|const|alias|struct|var<(?:private|workgroup)>)\s*(\w+)/g,
+    ),
+  ]
+    .filter(([all, name]) => !all.startsWith("@compute") && name !== "Dims")
+    .map(([, name]) => name);
+
+/** Short names for what only one of all shaders speaks of, no two alike. */
+function ownNames() {
+  const folder = join(root, "shaders");
+  const files = readdirSync(folder, { recursive: true })
+    .filter((path) => path.endsWith(".wgsl"))
+    .sort()
+    .map((path) => withoutComments(readFileSync(join(folder, path), "utf8")));
+  const count = new Map();
+  for (const file of files)
+    for (const word of wordsOf(file)) count.set(word, (count.get(word) ?? 0) + 1);
+  const short = shortNames("ABCDEFGHIJKLMNOPQRSTUVWXYZ", count);
+  const own = files.flatMap(declared).filter((name) => count.get(name) === 1);
+  return new Map(own.map((name) => [name, short.next().value]));
+}
+
+/** A function's parameters and variables under short names: nothing outside it sees them. */
+function withShortLocals(wgsl) {
+  const taken = new Set(["if", "fn", "do", "as", "of", ...wordsOf(wgsl)]);
+  const outside = new Set(declared(wgsl));
+  let short = "";
+  let from = 0;
+  for (const head of wgsl.matchAll(/\bfn\s+\w+\s*\(/g)) {
+    const start = head.index + head[0].length;
+    const body = wgsl.indexOf("{", start) + 1;
+    let end = body;
+    for (let depth = 1; depth > 0; end += 1) depth += { "{": 1, "}": -1 }[wgsl[end]] ?? 0;
+    const locals = [
+      ...wgsl.slice(start, body).matchAll(/(?:^|[,)])\s*(\w+)\s*:/g),
+      ...wgsl.slice(body, end).matchAll(/\b(?:let|var|const)\s+(\w+)/g),
+    ].map(([, name]) => name);
+    const names = new Map();
+    const next = shortNames("abcdefghijklmnopqrstuvwxyz", taken);
+    for (const name of locals)
+      if (name.length > 1 && !outside.has(name) && !names.has(name))
+        names.set(name, next.next().value);
+    short += wgsl.slice(from, start) + renamed(wgsl.slice(start, end), names);
+    from = end;
+  }
+  return short + wgsl.slice(from);
+}
+
+let ours;
+
+/** WGSL with short names for all that nothing outside it names. */
+export const withShortNames = (wgsl) => withShortLocals(renamed(wgsl, (ours ??= ownNames())));
+
+/** What a shader's text begins with until {@link gathered} takes it away; no other text of ours does. */
+const MARK = "/*wgsl*/";
+
+/** Every shader's text side by side in one array: gzip finds what is alike only where it is near. */
+function gathered(code) {
+  const texts = [];
+  const rest = code.replaceAll(
+    /(["'`])\/\*wgsl\*\/((?:(?!\1)[^\\]|\\[^])*)\1/g,
+    (_, quote, text) => {
+      texts.push(quote + text + quote);
+      return `WGSL[${texts.length - 1}]`;
+    },
+  );
+  return texts.length > 0 ? `const WGSL=[${texts.join()}];${rest}` : rest;
+}
+
 /** `import text from "./shader.wgsl"` in esbuild, as releases carry it. */
 export const wgslEsbuild = {
   name: "wgsl",
   setup({ onLoad }) {
     onLoad({ filter: /\.wgsl$/ }, ({ path }) => {
       try {
-        return { contents: withoutComments(readFileSync(path, "utf8")), loader: "text" };
+        const bare = withoutComments(readFileSync(path, "utf8"));
+        return { contents: MARK + withShortNames(bare), loader: "text" };
       } catch (error) {
         return { errors: [{ text: error.message, location: { file: path } }] };
       }
@@ -185,7 +276,7 @@ async function page() {
 async function smaller(file) {
   if (!["index.js", "theory.js"].includes(basename(file.path))) return file;
   const { code } = await minify(file.text, { module: true, ecma: 2020, compress: { passes: 2 } });
-  return { path: file.path, contents: code };
+  return { path: file.path, contents: gathered(code) };
 }
 
 /** Each file is written aside and renamed: whoever reads dist/ meanwhile sees the old file or the new one, whole. */

@@ -39,6 +39,13 @@ export {
   mask as _mask,
 } from "./stages/2-backward.ts";
 export { denseEigen as _denseEigen } from "./stages/4-dense.ts";
+export {
+  addLayers as _addLayers,
+  mirrorLower as _mirrorLower,
+  NOT_FINITE as _NOT_FINITE,
+  Sides as _Sides,
+} from "./stages/3-gram.ts";
+export { tileSamples as _tileSamples, TILE_SIDE as _TILE_SIDE } from "./stages/3-plan.ts";
 export { drawnSamples as _drawnSamples, inputsOf as _inputsOf } from "./stages/3-exact.ts";
 export { hostLanczos as _hostLanczos, inner as _inner } from "./stages/4-krylov.ts";
 export {

@@ -43,9 +43,9 @@ export interface Ntk {
 /** Which kernel and which of its eigenvalues, and how much is done for their intervals. */
 export interface NtkOptions extends GramOptions, EigenvalueChoice {
   /**
-   * `fast`: H in f32 on the device. `compensated` (default): H of the same f32 activations and signals by sums that
-   * are exact where they are large; intervals of both from samples recomputed in f64. `verified`: all in f64 on the CPU,
-   * up to n · O = 4096; intervals that are guaranteed.
+   * `fast`: H in f32 on the device. `compensated` (default): H of the same f32 activations and signals, exact in what most
+   * samples share, always layer by layer; intervals of both from samples recomputed in f64. `verified`: all in f64 on the
+   * CPU, up to n · O = 4096; intervals that are guaranteed.
    */
   readonly precision?: Precision;
 }
@@ -177,7 +177,7 @@ async function compensated(
 ): Promise<Omit<Ntk, "diagnosis">> {
   const n = sampleCount("ntk", net, inputs);
   const trace = how.outputs === "trace";
-  const plan = planGram(gpu, net, n, 0, how);
+  const plan = planGram(gpu, net, n, 0, { ...how, method: "layerwise" });
   // Where the adapter keeps no pairs, the CPU does better than two planes of which one is noise; the result says so.
   if (plan.rows <= WHOLE_ORDER && !(await keepsPairs(gpu)))
     return verified(gpu, net, values, inputs, how, which);
@@ -192,7 +192,7 @@ async function compensated(
       const range = trace ? { first, count: 1 } : undefined;
       signals.push(await backward(gpu, net, weights, acts, how, range));
     }
-    using pair = await gramPair(gpu, net, acts, signals, plan, how);
+    using pair = await gramPair(gpu, net, acts, signals, how);
     const gram = Float64Array.from(await gpu.read(pair.high, how));
     const low = await gpu.read(pair.low, how);
     for (let at = 0; at < gram.length; at++) gram[at] += low[at];

@@ -52,6 +52,7 @@ export {
 } from "./theory/train.ts";
 export type { Steps, TrainingState } from "./theory/state.ts";
 export { Training } from "./theory/training.ts";
+export { gramTiles, type GramTile } from "./theory/tiles.ts";
 export {
   depthLaw,
   slopeOf,

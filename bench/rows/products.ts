@@ -2,7 +2,6 @@ import type { Gpu } from "../../src/index.ts";
 import { add, storeProduct } from "../../src/stages/0-product.ts";
 import { tuned } from "../../src/stages/0-search.ts";
 import { hadamard } from "../../src/stages/3-gram.ts";
-import { addPair } from "../../src/stages/3-pair.ts";
 import { uniform } from "../random.ts";
 import type { Prepared, Row } from "../run.ts";
 import { bytesOf, onDevice, transposed } from "./operands.ts";
@@ -13,7 +12,7 @@ const meter = async () => {};
 /** Matrix sizes that products are timed at: powers of two, and one that is none. */
 const ORDERS = [256, 512, 1024, 1056];
 const DEPTHS = [512, 2048, 16384];
-const EPILOGUES = ["store", "add", "addPair", "hadamard"] as const;
+const EPILOGUES = ["store", "add", "hadamard"] as const;
 /** The sizes that every epilogue is timed at, and those that other packages are. */
 const EVERY = [
   [512, 2048],
@@ -51,7 +50,7 @@ export function productRow(
   k: number,
 ): Row {
   const triangle = shape === "jjt";
-  const touched = { store: 1, add: 2, addPair: 4, hadamard: 3 }[epilogue];
+  const touched = { store: 1, add: 2, hadamard: 3 }[epilogue];
   const draw = () => {
     const left = uniform(k * n, 1);
     return { left, right: triangle ? left : uniform(k * n, 2) };
@@ -93,13 +92,8 @@ export function productRow(
               ),
             )
           : null;
-      const low = epilogue === "addPair" ? own.matrix("low", n, n) : null;
       const run = async () => {
         const buffers = { left, right, out };
-        if (low) {
-          await addPair(gpu, { buffers: { left, right, high: out, low }, triangle }, meter);
-          return;
-        }
         if (factor) await hadamard(gpu, { buffers: { ...buffers, factor }, triangle }, meter);
         else if (epilogue === "add") await add(gpu, { buffers, triangle }, meter);
         else await storeProduct(gpu, { buffers, triangle }, meter);

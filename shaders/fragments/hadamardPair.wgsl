@@ -1,41 +1,47 @@
-// hadamardPair — epilogue of the last part of a product of signals, in pairs that keep about 43 bits.
+// hadamardPair — epilogue of a product Bᵀ B of signals, in pairs; G is B with what deflate.wgsl took out of it.
 //
-//   high + low += (c² (seenTop + seenRest) + β²)[⌊i / outputs⌋, ⌊j / outputs⌋] · (top + between + sum)[i, j]
+//   high + low += (c² A Aᵀ + β²)[⌊i / outputs⌋, ⌊j / outputs⌋] · (Gᵀ G)[i, j]        A Aᵀ = Q Qᵀ + seen, Q of A
 //
-// in    seenTop, seenRest  f32 [rowSamples, samples]   the two parts of A Aᵀ
-//       top, between       f32 [rows, columns]         the first two parts of G Gᵀ; `sum` is the third
-// out   high, low          f32 [rows, columns]
+// in    leadingSeen  f32 [samples, 8]            Q of the activations, as deflate.wgsl makes it
+//       seen         f32 [rowSamples, samples]   what storeRest.wgsl stored
+// out   high, low    f32 [rows, columns]
 // dims  c² = scale + scaleLow, β² = shift + shiftLow
-// error 2⁻⁴¹ · (c² |A Aᵀ| + β²) |G Gᵀ| and a rounding of between + sum beyond those of the parts; 2⁻⁴⁴ |high + low|.
-//       Needs pair.wgsl, samples.wgsl.
-@group(0) @binding(3) var<storage, read> seenTop: array<vec4f>;
-@group(0) @binding(4) var<storage, read> seenRest: array<vec4f>;
-@group(0) @binding(5) var<storage, read> top: array<vec4f>;
-@group(0) @binding(6) var<storage, read> between: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> high: array<vec4f>;
-@group(0) @binding(8) var<storage, read_write> low: array<vec4f>;
+// error that of leading.wgsl times the factor; 2⁻⁴¹ · (c² |A Aᵀ| + β²) |Gᵀ G| + 2⁻⁴⁴ |high + low|.
+//       Needs leading.wgsl, pair.wgsl, samples.wgsl.
+@group(0) @binding(4) var<storage, read> leadingSeen: array<vec4f>;
+@group(0) @binding(5) var<storage, read> seen: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> high: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> low: array<vec4f>;
 
 fn finish(row: u32, column4: u32, sum: vec4f) {
   let at = row * pitch4(dims.columns) + column4;
-  let seen = seenBy(row, column4);
-  let scaled = timesPairs(Pair(vec4f(dims.scale), vec4f(dims.scaleLow)), seen);
-  let factor = sumPairs(scaled, Pair(vec4f(dims.shift), vec4f(dims.shiftLow)));
-  let added = timesPairs(factor, twoSum(top[at], between[at] + sum));
-  let n = sumPairs(Pair(high[at], low[at]), added);
+  let parts = withLeading(row, column4, sum);
+  let scaled = timesPairs(seenBy(row, column4), Pair(vec4f(dims.scale), vec4f(dims.scaleLow)));
+  let factor = sumPairs(Pair(vec4f(dims.shift), vec4f(dims.shiftLow)), scaled);
+  let n = sumPairs(Pair(high[at], low[at]), timesPairs(factor, twoSum(parts.high, parts.low)));
   high[at] = keep(row, dims.rows, column4, dims.columns, n.high);
   low[at] = keep(row, dims.rows, column4, dims.columns, n.low);
 }
 
-// Both parts of A Aᵀ of four neighbours.
+var<private> seenOf: u32 = 0xffffffffu;
+var<private> seenQ: mat4x4f;
+
+// A Aᵀ of four neighbours; with one output a column is a sample.
 fn seenBy(row: u32, column4: u32) -> Pair {
-  let start = row / dims.outputs * pitch4(dims.samples);
   let sample = sampleOf(column4);
-  var a = vec4f();
-  var b = vec4f();
-  for (var c = 0u; c < 4u; c++) {
-    let place = start + sample[c] / 4u;
-    a[c] = seenTop[place][sample[c] % 4u];
-    b[c] = seenRest[place][sample[c] % 4u];
+  if seenOf != column4 {
+    seenOf = column4;
+    for (var c = 0u; c < 4u; c++) {
+      seenQ[c] = leadingSeen[sample[c] * pitch4(8u)];
+    }
   }
-  return twoSum(a, b);
+  let own = row / dims.outputs;
+  let start = own * pitch4(dims.samples);
+  var rest = seen[start + sample.x / 4u];
+  if dims.outputs > 1u {
+    for (var c = 0u; c < 4u; c++) {
+      rest[c] = seen[start + sample[c] / 4u][sample[c] % 4u];
+    }
+  }
+  return twoSum(leadingSeen[own * pitch4(8u)] * seenQ, rest);
 }

@@ -1,17 +1,17 @@
 import {
   forward,
   decideKinks,
-  gramTiles,
   InputError,
   planGram,
   tangentKernel,
   tuned,
   uploadWeights,
   type GramPlan,
-  type GramTile,
   type Gpu,
   type Matrix,
+  type Precision,
 } from "../index.ts";
+import { gramTiles, type GramTile } from "../theory.ts";
 import { matrixBytes } from "../gpu/matrix.ts";
 import { isFilePlace, TiledNpy, type Block } from "../formats/tiled.ts";
 import { npyHeader, writeAtomic } from "../node.ts";
@@ -29,6 +29,10 @@ export const gramChoice = ({ method = "auto", outputs = "full" }: GramCommandOpt
   method: oneOf("method", method, ["auto", "jacobian", "layerwise"]),
   outputs: oneOf("outputs", outputs, ["full", "trace"]),
 });
+
+/** What a precision makes of the choice: only f32 goes another way than layer by layer. */
+export const routeChoice = (choice: ReturnType<typeof gramChoice>, precision: Precision) =>
+  precision === "fast" ? choice : { ...choice, method: "layerwise" as const };
 
 /** Whether H is to be stored on the device; else it does not fit, and nothing was asked for that needs it there. */
 export const isStored = (

@@ -11,7 +11,7 @@ import {
 import { writeAtomic, writeNpy } from "../node.ts";
 import { train, type Rate, type Trained } from "../theory.ts";
 import { inWords } from "./findings.ts";
-import { gramChoice, outputsLast } from "./gram.ts";
+import { gramChoice, outputsLast, routeChoice } from "./gram.ts";
 import { targetsOf } from "./heldOut.ts";
 import { planLines } from "./plan.ts";
 import { orderByClass } from "./pictures/classes.ts";
@@ -79,7 +79,7 @@ export async function reportCommand(
     const gpu = await session.gpu();
     session.say(`adapter: ${gpu.description}`);
     const tuning = await tuned(gpu);
-    const plan = planGram(gpu, net, inputs.n, 0, choice);
+    const plan = planGram(gpu, net, inputs.n, 0, routeChoice(choice, which.precision));
     session.say(planLines(model, plan, tuning, which.precision).join("\n"));
     const {
       gram: h,

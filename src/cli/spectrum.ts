@@ -17,7 +17,7 @@ import { flatten, roundToF32, type Table } from "../formats/table.ts";
 import { CONFIDENCE } from "../stages/5-spectrum.ts";
 import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";
 import { inWords } from "./findings.ts";
-import { gramChoice, isStored, type GramCommandOptions } from "./gram.ts";
+import { gramChoice, isStored, routeChoice, type GramCommandOptions } from "./gram.ts";
 import { planLines } from "./plan.ts";
 import { figures, withBound } from "./pictures/numbers.ts";
 import { oneOf, Session, whole, type Model } from "./session.ts";
@@ -109,9 +109,9 @@ export async function spectrumCommand(
       let method: string;
       if (verified || isStored(gpu, order, choice)) {
         const tuning = await tuned(gpu);
-        const plan = planGram(gpu, net, inputs.n, 0, choice);
+        const plan = planGram(gpu, net, inputs.n, 0, routeChoice(choice, which.precision));
         if (!verified) session.say(planLines(model, plan, tuning, which.precision).join("\n"));
-        method = verified ? "layerwise" : plan.method;
+        method = plan.method;
         ({ spectrum: result, diagnosis } = await ntk(gpu, net, weights, inputs.values, {
           ...session.job,
           ...choice,

@@ -78,13 +78,13 @@ export class Matrix {
     return this.#buffer;
   }
 
-  /** The first `rows` rows as a matrix of their own on the same memory; it dies with this one. */
-  view(rows: number): Matrix {
-    if (!(rows >= 1 && rows <= this.rows))
+  /** A matrix of its own on the same memory, from the start: the first `rows` rows, or any smaller shape; it dies with this one. */
+  view(rows: number, columns = this.columns): Matrix {
+    if (!(rows >= 1 && columns >= 1 && matrixBytes(rows, columns) <= this.bytes))
       throw new InputError(
-        `${this.name}: a view of ${rows} rows was asked for, but the matrix has ${this.rows}. Ask for 1 to ${this.rows}.`,
+        `${this.name}: a view of ${rows} × ${columns} was asked for, but the matrix is ${this.rows} × ${this.columns}. Ask for less.`,
       );
-    return new Matrix(this.#gpu, this.name, rows, this.columns, this.buffer, this);
+    return new Matrix(this.#gpu, this.name, rows, columns, this.buffer, this);
   }
 
   /** Frees the memory; a second call, or one on a view, does nothing. */

@@ -15,7 +15,7 @@ import type { DeviceWeights } from "./0-weights.ts";
 import type { Activations } from "./1-forward.ts";
 import { recordBackward, type OutputRange, type Signals } from "./2-backward.ts";
 import { fillJacobian } from "./2-jacobian.ts";
-import { planGram, tileCorners, tileSamples, TILE_SIDE, type GramOptions } from "./3-plan.ts";
+import { planGram, type GramOptions } from "./3-plan.ts";
 
 export const hadamard = defineProduct({
   wgsl: [hadamardWgsl, samplesWgsl],
@@ -75,85 +75,6 @@ export async function gram(
   }
 }
 
-/** A block of H by the layer-by-layer route, on the host. */
-export interface GramTile {
-  /** Place of its first entry in H. */
-  readonly row: number;
-  readonly column: number;
-  readonly rows: number;
-  readonly columns: number;
-  /** [rows, columns] row-major, borrowed until the next tile is asked for; whole also on the diagonal. */
-  readonly values: Float32Array<ArrayBuffer>;
-}
-
-/**
- * The tangent kernel in tiles, for one that no device holds: layer by layer, each tile read back before the next.
- * One set of samples with itself gives the tiles of the lower triangle.
- *
- * ```ts
- * using onDevice = uploadWeights(gpu, net, weights(net, 0));
- * using acts = await forward(gpu, net, onDevice, normals(1, 5000 * net.inputs));
- * let trace = 0;
- * for await (const { row, column, rows, values } of gramTiles(gpu, net, onDevice, acts))
- *   for (let i = 0; i < rows && row === column; i++) trace += values[i * rows + i];
- * ```
- *
- * @param skip whether a tile, known by its place in the order, is left out
- * @param side rows and columns of a tile at the most; no bit depends on it
- *
- * **Error** that of {@link gram}, bit by bit.
- * **Cost** Σ_l n²(fanIn + O² units) flops; two tiles on the device, one on the host, beside the passes.
- * @throws NonFiniteError where an entry overflows
- */
-export async function* gramTiles(
-  gpu: Gpu,
-  net: Network,
-  weights: DeviceWeights,
-  acts: Activations,
-  others: Activations | null = null,
-  options: GramOptions = {},
-  skip: (index: number) => boolean = () => false,
-  side = TILE_SIDE,
-): AsyncGenerator<GramTile & { readonly index: number }> {
-  const each = options.outputs === "trace" ? 1 : net.outputs;
-  const samples = tileSamples(each, side);
-  const corners = [...tileCorners(acts.n, others?.n ?? 0, samples)];
-  await tuned(gpu);
-  using sides = await Sides.open(gpu, net, weights, acts, others, options, 0);
-  await sides.check.settle(options);
-  const values = new Float32Array(
-    Math.min(samples, acts.n) * Math.min(samples, (others ?? acts).n) * each * each,
-  );
-  const passes = corners.length * net.layers.length * sides.left.signals.length;
-  let done = 0;
-  for (const [index, { row, column }] of corners.entries()) {
-    const height = Math.min(samples, acts.n - row);
-    const width = Math.min(samples, (others ?? acts).n - column);
-    const [rows, columns] = [height * each, width * each];
-    if (!skip(index)) {
-      using out = gpu.matrix("gram tile", rows, columns);
-      using check = new FiniteCheck(gpu, 1);
-      const meter: Meter = () => gpu.queue.pace(options, "gram", done / passes);
-      const triangle = !others && row === column;
-      await addLayers(
-        gpu,
-        net,
-        sides,
-        { row, column, rows: height, columns: width, triangle },
-        out,
-        meter,
-      );
-      if (triangle) mirrorLower(gpu, out);
-      check.watch(out, NOT_FINITE);
-      await check.settle(options);
-      const filled = values.subarray(0, rows * columns);
-      await gpu.read(out, options, 0, rows, filled);
-      yield { index, row: row * each, column: column * each, rows, columns, values: filled };
-    }
-    done += net.layers.length * sides.left.signals.length;
-  }
-}
-
 /** What a kernel with an entry that is not finite is refused with. @internal */
 export const NOT_FINITE = {
   caller: "gram",
@@ -178,8 +99,8 @@ interface Side {
   readonly signals: readonly Signals[];
 }
 
-/** Both sets with their signals, and the check of what was recorded for them. */
-class Sides {
+/** Both sets with their signals, and the check of what was recorded for them. @internal */
+export class Sides {
   readonly left: Side;
   readonly right: Side;
   readonly check: FiniteCheck;
@@ -264,8 +185,8 @@ const wholeOf = ({ left, right }: Sides): Rectangle => ({
   triangle: right === left,
 });
 
-/** out += Σ_l (c² A Aᵀ + β²) ∘ (G Gᵀ) over the number of parts, for the pairs of a rectangle. */
-async function addLayers(
+/** out += Σ_l (c² A Aᵀ + β²) ∘ (G Gᵀ) over the number of parts, for the pairs of a rectangle. @internal */
+export async function addLayers(
   gpu: Gpu,
   net: Network,
   { left, right }: Sides,

@@ -1,66 +1,68 @@
-import addPairWgsl from "../../shaders/fragments/addPair.wgsl";
 import hadamardPairWgsl from "../../shaders/fragments/hadamardPair.wgsl";
+import leadingWgsl from "../../shaders/fragments/leading.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
+import orthogonalWgsl from "../../shaders/fragments/orthogonal.wgsl";
 import pairWgsl from "../../shaders/fragments/pair.wgsl";
 import samplesWgsl from "../../shaders/fragments/samples.wgsl";
+import storeRestWgsl from "../../shaders/fragments/storeRest.wgsl";
 import errorFreeWgsl from "../../shaders/0-matrix/errorFree.wgsl";
-import peaksWgsl from "../../shaders/0-matrix/peaks.wgsl";
-import sliceWgsl from "../../shaders/0-matrix/slice.wgsl";
+import deflateWgsl from "../../shaders/0-matrix/deflate.wgsl";
+import leadWgsl from "../../shaders/0-matrix/lead.wgsl";
 import type { Gpu } from "../gpu/device.ts";
-import { ALIGN, dispose, matrixBytes, pitch, type Matrix } from "../gpu/matrix.ts";
+import { dispose, matrixBytes, type Matrix } from "../gpu/matrix.ts";
 import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
-import { normals64 } from "./0-normal.ts";
-import { add, defineProduct, storeProduct } from "./0-product.ts";
+import { defineProduct, productFlops } from "./0-product.ts";
 import { tuned } from "./0-search.ts";
 import type { Activations } from "./1-forward.ts";
 import type { Signals } from "./2-backward.ts";
-import { fillJacobian } from "./2-jacobian.ts";
 import { mirrorLower, NOT_FINITE } from "./3-gram.ts";
 import type { GramPlan } from "./3-plan.ts";
 
-/** high + low += scale · leftᵀ right, for sums that one f32 cannot hold. */
-export const addPair = defineProduct({
-  wgsl: [addPairWgsl, pairWgsl],
-  buffers: {
-    high: ["read_write", "rows", "columns"],
-    low: ["read_write", "rows", "columns"],
-  },
+/** out = Xᵀ X − Qᵀ Q of a deflated X. */
+export const storeRest = defineProduct({
+  wgsl: [storeRestWgsl, leadingWgsl, pairWgsl],
+  buffers: { leading: ["read", "rows", 8], out: ["read_write", "rows", "columns"] },
   sizes: {},
 });
 
+/** high + low += (c² A Aᵀ + β²) ∘ Gᵀ G of deflated A and G. */
 export const hadamardPair = defineProduct({
-  wgsl: [hadamardPairWgsl, pairWgsl, samplesWgsl],
+  wgsl: [hadamardPairWgsl, leadingWgsl, pairWgsl, samplesWgsl],
   buffers: {
-    seenTop: ["read", "rowSamples", "samples"],
-    seenRest: ["read", "rowSamples", "samples"],
-    top: ["read", "rows", "columns"],
-    between: ["read", "rows", "columns"],
+    leading: ["read", "rows", 8],
+    leadingSeen: ["read", "samples", 8],
+    seen: ["read", "rowSamples", "samples"],
     high: ["read_write", "rows", "columns"],
     low: ["read_write", "rows", "columns"],
   },
   sizes: {},
 });
 
-export const peaks = defineShader({
-  name: "peaks",
-  wgsl: [peaksWgsl, loadWgsl],
-  dims: ["rows", "columns"],
-  buffers: { matrix: ["read", "rows", "columns"], peak: ["read_write", 1, "columns"] },
-  sizes: {},
-});
-
-export const slice = defineShader({
-  name: "slice",
-  wgsl: [sliceWgsl, loadWgsl],
-  dims: ["rows", "columns", "bits"],
+export const lead = defineShader({
+  name: "lead",
+  wgsl: [leadWgsl, loadWgsl, orthogonalWgsl],
+  dims: ["rows", "columns", "stride"],
   buffers: {
     matrix: ["read", "rows", "columns"],
-    peak: ["read", 1, "columns"],
-    top: ["read_write", "rows", "columns"],
+    directions: ["read_write", "rows", 4],
+    moments: ["read_write", 2, 16],
+  },
+  sizes: {},
+});
+
+export const deflate = defineShader({
+  name: "deflate",
+  wgsl: [deflateWgsl, loadWgsl],
+  dims: ["rows", "columns"],
+  buffers: {
+    matrix: ["read", "rows", "columns"],
+    directions: ["read", "rows", 4],
+    moments: ["read", 2, 16],
     rest: ["read_write", "rows", "columns"],
+    leading: ["read_write", "columns", 8],
   },
   sizes: {},
 });
@@ -69,7 +71,7 @@ export const errorFree = defineShader({
   name: "errorFree",
   wgsl: [errorFreeWgsl, loadWgsl, pairWgsl],
   dims: ["n", "zero"],
-  buffers: { operands: ["read", 2, "n"], out: ["read_write", 4, "n"] },
+  buffers: { operands: ["read", 2, "n"], out: ["read_write", 2, "n"] },
   sizes: {},
 });
 
@@ -77,8 +79,8 @@ const pairs = new WeakMap<Gpu, Promise<boolean>>();
 const PROBES = 1024;
 
 /**
- * Whether an engine's adapter keeps what roundings lose, as pairs of f32 need it: asked once of 1024 sums and products,
- * whose exact values f64 holds. Where compilers simplify it away, or products are not rounded to nearest, it does not.
+ * Whether an engine's adapter keeps what roundings lose, as pairs of f32 need it: asked once of 1024 sums, whose
+ * exact values f64 holds. Where compilers simplify it away, or sums are not rounded to nearest, it does not.
  */
 export function keepsPairs(gpu: Gpu): Promise<boolean> {
   const known = pairs.get(gpu) ?? probed(gpu);
@@ -93,23 +95,21 @@ export function setKeepsPairs(gpu: Gpu, keeps: boolean | null): void {
 }
 
 async function probed(gpu: Gpu): Promise<boolean> {
-  // Two sizes up to 2¹² apart, so that neither sums nor products leave f64.
-  const values = normals64(29, 2 * PROBES).map((x, i) => Math.fround(x * 2 ** ((i * 5) % 13)));
-  using operands = gpu.upload("operands", 2, PROBES, Float32Array.from(values));
-  using out = gpu.matrix("sums and products", 4, PROBES);
-  const groups = [Math.ceil(PROBES / 256)] as const;
+  // Sizes 2¹³ to 2²³ apart, so that f64 holds every sum and f32 hardly one.
+  const values = Float32Array.from({ length: 2 * PROBES }, (_, i) =>
+    i < PROBES ? 3 * i + 1 : (2 * i + 1) / 2 ** 24,
+  );
+  using operands = gpu.upload("operands", 2, PROBES, values);
+  using out = gpu.matrix("sums", 2, PROBES);
   errorFree(gpu, {
     dims: { n: PROBES, zero: 0 },
     buffers: { operands, out },
-    groups,
+    groups: [Math.ceil(PROBES / 256)],
     flops: PROBES,
   });
   const found = await gpu.read(out);
-  for (let i = 0; i < PROBES; i++) {
-    const [a, b] = [values[i], values[PROBES + i]];
-    const at = (row: number) => found[row * PROBES + i];
-    if (at(0) + at(1) !== a + b || at(2) + at(3) !== a * b) return false;
-  }
+  for (let i = 0; i < PROBES; i++)
+    if (found[i] + found[PROBES + i] !== values[i] + values[PROBES + i]) return false;
   return true;
 }
 
@@ -121,76 +121,35 @@ export interface PairMatrix {
   [dispose](): void;
 }
 
-/**
- * A matrix X [depth, n] in two slices, T of few bits on one grid a column, and the rest R:
- *
- *   Xᵀ X = Tᵀ T + Tᵀ R + Rᵀ X        the first without any rounding, the others smaller by 2^−bits
- *
- * **From** the error-free transformation of Ozaki, Ogita, Oishi & Rump 2012, with one exact slice.
- */
-class Slices {
-  /** The three products, each by its operands. */
-  readonly top: Operands;
-  readonly between: Operands;
-  readonly last: Operands;
+/** Columns of a matrix that its leading directions are looked for in. */
+const SKETCHED = 128;
 
-  constructor(gpu: Gpu, matrix: Matrix) {
-    const { rows, columns } = matrix;
-    using peak = gpu.matrix("peaks", 1, columns);
-    const top = gpu.matrix("leading bits", rows, columns);
-    let rest: Matrix;
-    try {
-      rest = gpu.matrix("other bits", rows, columns);
-    } catch (error) {
-      top.destroy();
-      throw error;
-    }
-    this.top = { left: top, right: top };
-    this.between = { left: top, right: rest };
-    this.last = { left: rest, right: matrix };
-    const across = Math.ceil(pitch(columns) / 4 / 64);
-    peaks(gpu, {
-      dims: { rows, columns },
-      buffers: { matrix, peak },
-      groups: [across],
-      flops: rows * columns,
-    });
-    slice(gpu, {
-      dims: { rows, columns, bits: sliceBits(rows) },
-      buffers: { matrix, peak, top, rest },
-      groups: [across, Math.ceil(rows / ALIGN) * ALIGN],
-      flops: 4 * rows * columns,
-    });
-  }
+type Shape = readonly [rows: number, columns: number];
 
-  [dispose](): void {
-    this.between.left.destroy();
-    this.between.right.destroy();
-  }
-}
+const deepest = (shapes: readonly Shape[]) => Math.max(...shapes.map(([depth]) => depth));
 
-interface Operands {
-  readonly left: Matrix;
-  readonly right: Matrix;
-}
+/** The one that takes the most memory. */
+const largest = (shapes: readonly Shape[]): Shape =>
+  shapes.reduce((a, b) => (matrixBytes(...b) > matrixBytes(...a) ? b : a));
 
-/** Bits of T for which f32 holds every sum of `depth` products of two of them: 2 · bits + log₂ depth ≤ 24. */
-export const sliceBits = (depth: number): number =>
-  Math.max(1, Math.floor((24 - Math.ceil(Math.log2(Math.max(2, depth)))) / 2));
-
-/** Parameters of a panel of J that is sliced: more of them leave fewer bits to a slice. */
-const DEPTH = 1024;
+/** The shapes of a kernel's factors. */
+const factorShapes = ({ layers }: Network, n: number, rows: number): Shape[] =>
+  layers.flatMap(({ fanIn, units }) => [
+    [fanIn, n],
+    [units, rows],
+  ]);
 
 /**
- * The tangent kernel of one set of samples as `gram` computes it, but with sums that are exact where they are large, in
- * two planes: of f32 activations and signals, H to about 2⁻³² instead of 2⁻²².
+ * The tangent kernel of one set of samples in two planes, layer by layer: what most of its samples share is known exactly,
+ * and what is left is rounded as `gram` rounds all of it.
  *
- * @param plan route and shape, as `planGram` gives them
  * @param signals one entry a part of the mean over outputs
  * @returns both planes [n·O, n·O], the caller's to destroy; each symmetric to the bit
  *
- * **Error** |ΔH| ≤ about 2^−bits · γ(k) · Σ_p |J[i,p] J[j,p]| with `bits` of the deepest product (7 up to depth 1024).
- * **Cost** 3 times the products of `gram`, and 5 passes over the operands.
+ * **Error** |ΔH| ≤ 6 γ(k) · Σ_l (c² ‖a_i‖ ‖a_j‖ + β²) ‖g_i‖ ‖g_j‖ beyond that of activations and signals, with `gram`'s k;
+ * as much smaller as the samples' activations and signals are alike: 1e-11 · λ_max in λ_min for smooth data.
+ * **Cost** that of `gram`, and two passes over activations and signals.
+ * **From** the idea of deflation; Halko, Martinsson & Tropp 2011 for the leading directions.
  * @throws NonFiniteError where an entry overflows
  */
 export async function gramPair(
@@ -198,25 +157,30 @@ export async function gramPair(
   net: Network,
   acts: Activations,
   signals: readonly Signals[],
-  plan: GramPlan,
   job?: Job,
 ): Promise<PairMatrix> {
   await tuned(gpu);
-  const meter = gpu.queue.meter(job, "gram", 3 * plan.flops);
+  const { n } = acts;
+  const rows = n * signals[0].outputs;
+  const flops = net.layers.reduce(
+    (sum, { fanIn, units }) =>
+      sum +
+      productFlops(fanIn, n, n, true) +
+      signals.length * productFlops(units, rows, rows, true),
+    0,
+  );
   const made: Matrix[] = [];
   const destroy = () => made.forEach((plane) => plane.destroy());
   try {
-    for (const name of ["gram", "gram, low plane"])
-      made.push(gpu.matrix(name, plan.rows, plan.columns));
+    for (const name of ["gram", "gram, low plane"]) made.push(gpu.matrix(name, rows, rows));
     const [high, low] = made;
     const out = { high, low };
-    if (plan.method === "jacobian") await addPanels(gpu, net, acts, signals, out, meter);
-    else await addLayers(gpu, net, acts, signals, out, meter);
+    await addLayers(gpu, net, acts, signals, out, gpu.queue.meter(job, "gram", flops));
     mirrorLower(gpu, high);
     mirrorLower(gpu, low);
-    using check = new FiniteCheck(gpu, 2);
+    // What is not finite in the low plane is not in the high one either.
+    using check = new FiniteCheck(gpu, 1);
     check.watch(high, NOT_FINITE);
-    check.watch(low, NOT_FINITE);
     await check.settle(job);
     return { ...out, destroy, [dispose]: destroy };
   } catch (error) {
@@ -225,20 +189,18 @@ export async function gramPair(
   }
 }
 
-/**
- * What {@link gramPair} takes where `gram` would take what `plan` says: two planes of H and of its factors, slices, and
- * three products for one.
- */
+/** What {@link gramPair} takes where `gram`, layer by layer, would take `plan`: another plane, and what deflation needs. */
 export function pairPlan(net: Network, n: number, plan: GramPlan): GramPlan {
-  const { rows, panels } = plan;
-  const plane = matrixBytes(rows, rows);
-  const slices = net.layers.map(({ fanIn, units }) =>
-    Math.max(matrixBytes(fanIn, n), matrixBytes(units, rows)),
-  );
-  const more = panels
-    ? plane + 3 * matrixBytes(Math.min(DEPTH, net.parameters), rows) - panels.bytes
-    : 3 * plane + matrixBytes(n, n) + 2 * Math.max(...slices);
-  return { ...plan, bytes: plan.bytes + more, flops: 3 * plan.flops };
+  const { rows } = plan;
+  const shapes = factorShapes(net, n, rows);
+  const more: Shape[] = [
+    ...([[rows, rows], largest(shapes), [deepest(shapes), 4], [2, 16]] as const),
+    ...([
+      [rows, 8],
+      [n, 8],
+    ] as const),
+  ];
+  return { ...plan, bytes: more.reduce((sum, shape) => sum + matrixBytes(...shape), plan.bytes) };
 }
 
 interface Planes {
@@ -246,6 +208,7 @@ interface Planes {
   readonly low: Matrix;
 }
 
+/** high + low += Σ_l (c² A Aᵀ + β²) ∘ (G Gᵀ) over the number of parts, each factor without its leading directions. */
 async function addLayers(
   gpu: Gpu,
   net: Network,
@@ -255,26 +218,37 @@ async function addLayers(
   meter: Meter,
 ): Promise<void> {
   const { n } = acts;
-  using seenTop = gpu.matrix("activations' gram", n, n);
-  using seenRest = gpu.matrix("activations' gram, rest", n, n);
-  using top = gpu.matrix("signals' gram", high.rows, high.columns);
-  using between = gpu.matrix("signals' gram, rest", high.rows, high.columns);
+  const shapes = factorShapes(net, n, high.rows);
+  using seen = gpu.matrix("activations' gram", n, n);
+  using leadingSeen = gpu.matrix("leading coefficients", n, 8);
+  using leading = gpu.matrix("leading coefficients", high.rows, 8);
+  using directions = gpu.matrix("leading directions", deepest(shapes), 4);
+  using moments = gpu.matrix("moments", 2, 16);
+  using room = gpu.matrix("without leading directions", ...largest(shapes));
+  /** Records X = C Q + B for one factor X after another: the operands of Xᵀ X, until the next. */
+  const deflated = (matrix: Matrix, leading: Matrix) => {
+    const { rows, columns } = matrix;
+    const dims = { rows, columns, stride: Math.ceil(columns / SKETCHED) };
+    const rest = room.view(rows, columns);
+    const led = { matrix, directions: directions.view(rows), moments };
+    lead(gpu, { dims, buffers: led, groups: [1], flops: 200 * rows });
+    deflate(gpu, {
+      dims,
+      buffers: { ...led, rest, leading },
+      groups: [Math.ceil(columns / 32)],
+      flops: 26 * rows * columns,
+    });
+    return { left: rest, right: rest, leading };
+  };
   const triangle = true;
   for (const { index, scale, shift } of net.layers) {
-    {
-      using seen = new Slices(gpu, acts.a[index]);
-      await storeProduct(gpu, { buffers: { ...seen.top, out: seenTop }, triangle }, meter);
-      await storeProduct(gpu, { buffers: { ...seen.between, out: seenRest }, triangle }, meter);
-      await add(gpu, { buffers: { ...seen.last, out: seenRest }, triangle }, meter);
-    }
-    for (const { g, outputs } of signals) {
-      using sliced = new Slices(gpu, g[index]);
-      await storeProduct(gpu, { buffers: { ...sliced.top, out: top }, triangle }, meter);
-      await storeProduct(gpu, { buffers: { ...sliced.between, out: between }, triangle }, meter);
+    const below = deflated(acts.a[index], leadingSeen);
+    await storeRest(gpu, { buffers: { ...below, out: seen }, triangle }, meter);
+    for (const { g, outputs } of signals)
       await hadamardPair(
         gpu,
         {
-          buffers: { ...sliced.last, seenTop, seenRest, top, between, high, low },
+          buffers: { ...deflated(g[index], leading), leadingSeen, seen, high, low },
           outputs,
           scale: (scale * scale) / signals.length,
           shift: (shift * shift) / signals.length,
@@ -282,27 +256,5 @@ async function addLayers(
         },
         meter,
       );
-    }
-  }
-}
-
-async function addPanels(
-  gpu: Gpu,
-  net: Network,
-  acts: Activations,
-  signals: readonly Signals[],
-  { high, low }: Planes,
-  meter: Meter,
-): Promise<void> {
-  using panel = gpu.matrix("jacobian panel", Math.min(DEPTH, net.parameters), high.rows);
-  const [scale, triangle] = [1 / signals.length, true];
-  for (let first = 0; first < net.parameters; first += panel.rows) {
-    const rows = panel.view(Math.min(panel.rows, net.parameters - first));
-    for (const part of signals) {
-      await fillJacobian(gpu, net, acts, part, first, rows, meter);
-      using sliced = new Slices(gpu, rows);
-      for (const operands of [sliced.top, sliced.between, sliced.last])
-        await addPair(gpu, { buffers: { ...operands, high, low }, scale, triangle }, meter);
-    }
   }
 }

@@ -206,19 +206,3 @@ export const TILE_SIDE = 2048;
 /** Samples along the side of a tile: a multiple of 16. */
 export const tileSamples = (outputs: number, side = TILE_SIDE): number =>
   Math.max(ALIGN, Math.floor(side / outputs / ALIGN) * ALIGN);
-
-/** A tile's place among samples. */
-interface Corner {
-  readonly row: number;
-  readonly column: number;
-}
-
-/**
- * The corners of the tiles that H is made of, in samples: for one set those of the lower triangle, row by row.
- *
- * @param samples along the side of a tile
- */
-export function* tileCorners(n1: number, n2: number, samples: number): Generator<Corner> {
-  for (let row = 0; row < n1; row += samples)
-    for (let column = 0; column < (n2 || row + 1); column += samples) yield { row, column };
-}

@@ -1,6 +1,7 @@
 /** H tile by tile: the bits of H whole, whatever the tile. */
 import { expect } from "vitest";
 import * as core from "../../src/index.ts";
+import { gramTiles } from "../../src/theory.ts";
 import { compute, draw, exactGram } from "../conformance/problem.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin } from "../reference/compare.ts";
@@ -35,7 +36,7 @@ for (const [index, spec] of SPECS.entries())
           const values = await gpu.read(whole);
           for (const side of [16, 48, 100, 4096]) {
             const covered = new Uint8Array(values.length);
-            const tiles = core.gramTiles(gpu, net, weights, acts, others, options, undefined, side);
+            const tiles = gramTiles(gpu, net, weights, acts, others, options, undefined, side);
             for await (const tile of tiles)
               for (let i = 0; i < tile.rows; i++)
                 for (let j = 0; j < tile.columns; j++) {
@@ -74,7 +75,7 @@ gpuTest(
     const found = new Float64Array(400).fill(NaN);
     let tiles = 0;
     const skipped = 4;
-    for await (const tile of core.gramTiles(
+    for await (const tile of gramTiles(
       ...([gpu, net, weights, acts, null, {}] as const),
       (index) => index === skipped,
     )) {

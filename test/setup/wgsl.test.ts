@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { withoutComments } from "../../esbuild.config.mjs";
+import { withoutComments, withShortNames } from "../../esbuild.config.mjs";
 
 test.each([
   ["let a = 1; // one\nlet b = 2;", "let a=1;let b=2;"],
@@ -22,4 +22,14 @@ test.each([
 
 test("a block comment that is never closed is an error, not an empty shader", () => {
   expect(() => withoutComments("a /* /* */")).toThrow("1 block comment is still open");
+});
+
+test("short names are a function's own: members, swizzles, other files' names and entry points stay", () => {
+  const wgsl =
+    "struct Dims{rows:u32,}const SIZE=4u;fn add(first:u32,k:u32)->u32{let rows=first+dims.rows;var xyz=v.xyz;return other(rows,xyz.x,SIZE);}" +
+    "@compute @workgroup_size(SIZE)\nfn main(@builtin(global_invocation_id)id:vec3u){for(var index=0u;index<id.x;index++){add(index,k);}}";
+  expect(withShortNames(wgsl)).toBe(
+    "struct Dims{rows:u32,}const SIZE=4u;fn add(a:u32,k:u32)->u32{let b=a+dims.rows;var c=v.xyz;return other(b,c.x,SIZE);}" +
+      "@compute @workgroup_size(SIZE)\nfn main(@builtin(global_invocation_id)a:vec3u){for(var b=0u;b<a.x;b++){add(b,k);}}",
+  );
 });

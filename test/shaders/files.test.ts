@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { expect, test } from "vitest";
-import { withoutComments } from "../../esbuild.config.mjs";
+import { withoutComments, withShortNames } from "../../esbuild.config.mjs";
 import { defineShader } from "../../src/gpu/shader.ts";
 import { gpuTest } from "../gpu.ts";
 import { Guarded, sample } from "./guarded.ts";
@@ -157,6 +157,8 @@ gpuTest(
       return out.bits();
     };
     const raw = joined("0-matrix/productRegisters.wgsl");
-    expect(await run(raw.map(withoutComments))).toEqual(await run(raw));
+    expect(await run(raw.map((each) => withShortNames(withoutComments(each))))).toEqual(
+      await run(raw),
+    );
   },
 );

@@ -11,7 +11,7 @@ import {
 import { activate } from "../../src/stages/1-forward.ts";
 import { mask } from "../../src/stages/2-backward.ts";
 import { hadamard } from "../../src/stages/3-gram.ts";
-import { addPair, hadamardPair } from "../../src/stages/3-pair.ts";
+import { hadamardPair, storeRest } from "../../src/stages/3-pair.ts";
 import { bias, tangent } from "../../src/stages/2-tangent.ts";
 import type { Gpu } from "../../src/node.ts";
 import { phi, phiPrime } from "../reference/activations.ts";
@@ -162,79 +162,122 @@ classTest("add: out + scale · sum within the bound, padding zero", async (gpu, 
   report(`${named(plan)}, add`, gpu, worst);
 });
 
-classTest("addPair: high + low keeps what a rounding of high would lose", async (gpu, plan) => {
+/** What deflation may have taken out of `columns` columns: Q of 10 bits and a small Y, [columns, 8]. */
+function takenOut(columns: number, kind: Kind, seed: number) {
+  const values = sample(kind, 8 * columns, seed).map((value, at) =>
+    at % 8 < 4 ? Math.max(-1023, Math.min(1023, Math.round(300 * value))) / 256 : value / 512,
+  );
+  /** (Qᵀ Q)[i, j], (Qᵀ Y + Yᵀ Q)[i, j] and the size of the latter. */
+  const at = (i: number, j: number) => {
+    let [top, rest, size] = [0, 0, 0];
+    for (let s = 0; s < 4; s++) {
+      const [qi, qj] = [values[8 * i + s], values[8 * j + s]];
+      const [yi, yj] = [values[8 * i + 4 + s], values[8 * j + 4 + s]];
+      top += qi * qj;
+      rest += qi * yj + yi * qj;
+      size += Math.abs(qi * yj) + Math.abs(yi * qj);
+    }
+    return { top, rest, size };
+  };
+  return { values, at };
+}
+
+/** The square shapes: products of a matrix with itself. */
+const squares = SHAPES.map(({ depth, columns }, index) => ({ depth, columns, index })).filter(
+  ({ index }) => index % 4 === 0,
+);
+
+/** A matrix's product with itself, and what was taken out of it before. */
+function square(gpu: Gpu, depth: number, columns: number, kind: Kind, index: number) {
+  const p = problem({ depth, rows: columns, columns }, kind, index);
+  const own = { ...p, sum: p.sum.fill(0), size: p.size.fill(0) };
+  for (let k = 0; k < depth; k++)
+    for (let i = 0; i < columns; i++)
+      for (let j = 0; j < columns; j++) {
+        const term = p.left[k * columns + i] * p.left[k * columns + j];
+        own.sum[i * columns + j] += term;
+        own.size[i * columns + j] += Math.abs(term);
+      }
+  const taken = takenOut(columns, kind, index + 50);
+  const left = gpu.upload("left", depth, columns, p.left);
+  const leading = gpu.upload("leading", columns, 8, taken.values);
+  const parts = p.sum.map((_, at) => taken.at(Math.floor(at / columns), at % columns).top);
+  const rest = p.sum.map((sum, at) => sum + taken.at(Math.floor(at / columns), at % columns).rest);
+  // The sum's roundings, then nine of what is added to it.
+  const bound = p.size.map(
+    (size, at) =>
+      gamma(chain(depth) + 9, UW) * size +
+      gamma(9, UW) * taken.at(Math.floor(at / columns), at % columns).size,
+  );
+  const destroy = () => [left, leading].forEach((matrix) => matrix.destroy());
+  return {
+    label: p.label,
+    buffers: { left, right: left, leading },
+    top: parts,
+    rest,
+    bound,
+    destroy,
+  };
+}
+
+classTest("storeRest: the product but for what is exact of it", async (gpu, plan) => {
   let worst = 0;
-  for (const p of problems.filter(({ index }) => index % 4 === 0)) {
-    const scale = p.index % 8 === 0 ? 0.25 : 1 / 3;
-    // What was there is so large that a sum leaves hardly a digit in high.
-    const before = sample(p.kind, p.rows * p.columns, 7).map((value) => 3e5 * value);
-    const operands = upload(gpu, p);
-    using left = operands.left;
-    using right = operands.right;
-    using high = new Guarded(gpu, "high", p.rows, p.columns, before);
-    using low = new Guarded(gpu, "low", p.rows, p.columns, new Float32Array(before.length));
-    const buffers = { left, right, high: high.matrix, low: low.matrix };
-    for (let times = 0; times < 3; times++) await addPair(gpu, { buffers, scale }, free);
-    const [h, l] = [await high.read(), await low.read()];
-    const pair = Float64Array.from(h, (value, at) => value + l[at]);
-    const exact = p.sum.map((sum, at) => before[at] + 3 * scale * sum);
-    // Each sum's own roundings, then those of the pairs.
-    const bound = p.size.map(
-      (size, at) =>
-        3 * (gamma(chain(p.depth), UW) + 2 ** -43) * scale * size +
-        3 * 2 ** -44 * (Math.abs(before[at]) + 3 * scale * size),
-    );
-    worst = Math.max(worst, assertWithin(pair, exact, bound, p.label).worst);
-  }
-  report(`${named(plan)}, addPair`, gpu, worst);
+  for (const { depth, columns, index } of squares)
+    for (const kind of KINDS) {
+      const { label, buffers, rest, bound, destroy } = square(gpu, depth, columns, kind, index);
+      using out = new Guarded(gpu, "out", columns, columns);
+      await storeRest(gpu, { buffers: { ...buffers, out: out.matrix } }, free);
+      worst = Math.max(worst, assertWithin(await out.read(), rest, bound, label).worst);
+      destroy();
+    }
+  report(`${named(plan)}, storeRest`, gpu, worst);
 });
 
-classTest("hadamardPair: what a layer adds, to 41 bits beyond its sum", async (gpu, plan) => {
+classTest("hadamardPair: what a layer adds, to 29 bits beyond its sums", async (gpu, plan) => {
   let worst = 0;
-  for (const p of withOutputs.filter(({ index }) => index % 3 === 0)) {
-    const { rows, columns, outputs } = p;
-    const [scale, shift] = [0.1, 0.3];
-    const samples = columns / outputs;
-    const seenSize = (rows / outputs) * samples;
-    const operands = upload(gpu, p);
-    using left = operands.left;
-    using right = operands.right;
-    const parts = [31, 32, 33, 34].map((seed) =>
-      sample(p.kind, seed > 32 ? rows * columns : seenSize, seed),
-    );
-    using seenTop = gpu.upload("seenTop", rows / outputs, samples, parts[0]);
-    using seenRest = gpu.upload("seenRest", rows / outputs, samples, parts[1]);
-    using top = gpu.upload("top", rows, columns, parts[2]);
-    using between = gpu.upload("between", rows, columns, parts[3]);
-    const before = sample(p.kind, rows * columns, 7);
-    const lower = before.map((value) => f(value * 2 ** -26));
-    using high = new Guarded(gpu, "high", rows, columns, before);
-    using low = new Guarded(gpu, "low", rows, columns, lower);
-    const planes = { high: high.matrix, low: low.matrix };
-    const buffers = { left, right, seenTop, seenRest, top, between, ...planes };
-    await hadamardPair(gpu, { buffers, outputs, scale, shift }, free);
-    const [h, l] = [await high.read(), await low.read()];
-    const pair = Float64Array.from(h, (value, place) => value + l[place]);
-    const at = (place: number) =>
-      Math.floor(Math.floor(place / columns) / outputs) * samples +
-      Math.floor((place % columns) / outputs);
-    const factor = (place: number) => scale * (parts[0][at(place)] + parts[1][at(place)]) + shift;
-    const size = (place: number) =>
-      scale * (Math.abs(parts[0][at(place)]) + Math.abs(parts[1][at(place)])) + shift;
-    const exact = p.sum.map(
-      (sum, place) =>
-        before[place] + lower[place] + factor(place) * (parts[2][place] + parts[3][place] + sum),
-    );
-    const bound = p.size.map(
-      (sum, place) =>
-        gamma(chain(p.depth) + 1, UW) * Math.abs(factor(place)) * sum +
-        UW * Math.abs(factor(place) * parts[3][place]) +
-        2 ** -41 * size(place) * (Math.abs(parts[2][place]) + Math.abs(parts[3][place]) + sum) +
-        2 ** -44 * (Math.abs(before[place]) + Math.abs(exact[place])),
-    );
-    const label = `${p.label}, outputs ${outputs}`;
-    worst = Math.max(worst, assertWithin(pair, exact, bound, label).worst);
-  }
+  for (const outputs of [1, 2, 3, 5])
+    for (const [index, samples] of [1, 3, 8, 13, 17, 32].entries()) {
+      const kind = KINDS[index % 2];
+      const columns = samples * outputs;
+      const depth = 10 + 9 * index;
+      const own = square(gpu, depth, columns, kind, index);
+      const [scale, shift] = [0.1, 0.3];
+      const seenTaken = takenOut(samples, kind, 77);
+      const seenValues = sample(kind, samples * samples, 31);
+      using leadingSeen = gpu.upload("leadingSeen", samples, 8, seenTaken.values);
+      using seen = gpu.upload("seen", samples, samples, seenValues);
+      const before = sample(kind, columns * columns, 7);
+      const lower = before.map((value) => f(value * 2 ** -26));
+      using high = new Guarded(gpu, "high", columns, columns, before);
+      using low = new Guarded(gpu, "low", columns, columns, lower);
+      const planes = { high: high.matrix, low: low.matrix };
+      const buffers = { ...own.buffers, leadingSeen, seen, ...planes };
+      await hadamardPair(gpu, { buffers, outputs, scale, shift }, free);
+      const [h, l] = [await high.read(), await low.read()];
+      const pair = Float64Array.from(h, (value, at) => value + l[at]);
+      const factor = Float64Array.from(before, (_, at) => {
+        const [i, j] = [Math.floor(at / columns), at % columns].map((r) => Math.floor(r / outputs));
+        return scale * (seenTaken.at(i, j).top + seenValues[i * samples + j]) + shift;
+      });
+      const factorSize = Float64Array.from(before, (_, at) => {
+        const [i, j] = [Math.floor(at / columns), at % columns].map((r) => Math.floor(r / outputs));
+        return (
+          scale * (Math.abs(seenTaken.at(i, j).top) + Math.abs(seenValues[i * samples + j])) + shift
+        );
+      });
+      const exact = own.top.map(
+        (top, at) => before[at] + lower[at] + factor[at] * (top + own.rest[at]),
+      );
+      const bound = own.bound.map((each, at) => {
+        const size = Math.abs(own.top[at]) + Math.abs(own.rest[at]) + each;
+        return (
+          factorSize[at] * each + 2 ** -28 * factorSize[at] * size + 2 ** -45 * Math.abs(before[at])
+        );
+      });
+      const label = `${own.label}, outputs ${outputs}`;
+      worst = Math.max(worst, assertWithin(pair, exact, bound, label).worst);
+      own.destroy();
+    }
   report(`${named(plan)}, hadamardPair`, gpu, worst);
 });
 
