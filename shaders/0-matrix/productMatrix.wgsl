@@ -11,7 +11,7 @@
 // error |sum − exact| ≤ γ(k) · Σ_k |left[k,i] · right[k,j]|, u = 2⁻²³, k as in the other classes, if an adapter's matrices
 //       add K products with no more than K roundings of u; WGSL promises nothing, so the search measures. The order
 //       within a block of 64 is the adapter's: bits differ from the other classes. A block with a value that three
-//       pieces do not hold, one below 2⁻²⁶ of its column's largest for example, is summed in f32
+//       pieces do not hold, one below 2⁻²⁷ of its column's largest for example, is summed in f32
 // cost  2 · rows · columns · depth flops, six times that in f16; 8 · (M + N) bytes loaded twice for 32 · M · N flops
 // from  Markidis et al. 2018 and Ootomo & Yokota 2022 for the pieces; three here where they have two, so that none is lost
 enable f16;
