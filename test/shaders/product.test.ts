@@ -595,6 +595,18 @@ gpuTest(
     const wide = (values: Float32Array): Float32Array =>
       values.map((value, index) => value * 2 ** ((index % 5) * 16 - 32));
     try {
+      setProductPlan(gpu, plan);
+      const single = problem({ depth: 1, rows: 70, columns: 131 }, "normal", 6);
+      const operands = upload(gpu, single);
+      {
+        using left = operands.left;
+        using right = operands.right;
+        using out = new Guarded(gpu, "out", single.rows, single.columns);
+        await storeProduct(gpu, { buffers: { left, right, out: out.matrix } }, free);
+        // Rounded once; what the pieces leave out is far less.
+        const bound = single.size.map((size) => gamma(1.01, UW) * size);
+        assertWithin(await out.read(), single.sum, bound, single.label);
+      }
       for (const [kind, equal] of [
         ["normal", false],
         ["wide", true],
