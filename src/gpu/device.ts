@@ -19,7 +19,7 @@ const LIMITS = [
 ] as const;
 
 /** What the engine makes use of where an adapter has it, and does without elsewhere. */
-const FEATURES: readonly GPUFeatureName[] = ["subgroups"];
+const FEATURES: readonly string[] = ["subgroups"];
 
 /**
  * Opens an engine on a WebGPU device.
@@ -77,7 +77,7 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
       adapter.limits[name],
     ]),
   );
-  const requiredFeatures = [...FEATURES, ...(options.features ?? [])].filter((feature) =>
+  const requiredFeatures = (options.features ?? FEATURES).filter((feature) =>
     adapter.features.has(feature),
   ) as GPUFeatureName[];
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
@@ -112,8 +112,7 @@ export class Gpu {
     this.device = device;
     this.description = description;
     this.#owned = owned;
-    const { search, store, classes, runtime, pause, breathe } = options;
-    this.host = { search, store, classes, runtime, pause, breathe };
+    this.host = { ...options };
     this.limits = Object.fromEntries(
       LIMITS.map((name) => [
         name,

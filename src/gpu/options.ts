@@ -25,7 +25,7 @@ export interface OpenOptions {
   readonly store?: Store;
   /** Kernel classes of the product beyond those that any host may have, by name; the search tries them as well. */
   readonly classes?: Readonly<Record<string, KernelClass>>;
-  /** Features of the adapter that those need. */
+  /** What to make use of where the adapter has it; default subgroups. */
   readonly features?: readonly string[];
   /** The host in words, which a kept search holds for: a browser's or Node's version. */
   readonly runtime?: string;
@@ -33,7 +33,8 @@ export interface OpenOptions {
 
 /** One way of computing products: a WGSL file with its fragments, and where it can run. */
 export interface KernelClass {
-  readonly wgsl: readonly string[];
+  /** Its entry point has the class's name. */
+  readonly wgsl: string;
   /** The `override` constants with their defaults. */
   readonly sizes: Readonly<Record<string, number>>;
   /** Rows and columns of a workgroup's tile; columns a multiple of rows. */

@@ -52,17 +52,17 @@ const wide = ({ LANES = 16 }: ProductSizes): number => 4 * LANES;
 /** The kernel classes of the product: each a file of its own, all adding in the same order. */
 export const PRODUCT_CLASSES = {
   productRegisters: {
-    wgsl: [registersWgsl],
+    wgsl: registersWgsl,
     sizes: { LANES: 16 },
     tile: (sizes: ProductSizes) => [8, wide(sizes)],
   },
   productBroadcast: {
-    wgsl: [broadcastWgsl],
+    wgsl: broadcastWgsl,
     sizes: { LANES: 16, SUBGROUP: 4 },
     tile: (sizes: ProductSizes) => [16, wide(sizes)],
   },
-  productStaged: { wgsl: [stagedWgsl], sizes: {}, tile: () => [64, 64] },
-  productStagedWide: { wgsl: [stagedWideWgsl], sizes: {}, tile: () => [64, 128] },
+  productStaged: { wgsl: stagedWgsl, sizes: {}, tile: () => [64, 64] },
+  productStagedWide: { wgsl: stagedWideWgsl, sizes: {}, tile: () => [64, 128] },
 } as const satisfies Record<string, KernelClass>;
 
 /** A class's name; hosts may lend others than these. */
@@ -156,10 +156,10 @@ export const productClasses = ({ host }: Gpu): Readonly<Record<string, KernelCla
 
 /** Every class joined with one epilogue, and the second pass for slabs. */
 function joined(epilogue: Epilogue<string, string>) {
-  const shader = (name: string, { wgsl, sizes }: Pick<KernelClass, "wgsl" | "sizes">): AnyShader =>
+  const shader = (name: string, wgsl: string, sizes: KernelClass["sizes"]): AnyShader =>
     defineShader({
       name,
-      wgsl: [...wgsl, loadWgsl, operandsWgsl, quadWgsl, ...epilogue.wgsl],
+      wgsl: [wgsl, loadWgsl, operandsWgsl, quadWgsl, ...epilogue.wgsl],
       dims: DIMS,
       buffers: {
         left: ["read", "depth", "leftColumns"],
@@ -168,14 +168,11 @@ function joined(epilogue: Epilogue<string, string>) {
       },
       sizes: { ...epilogue.sizes, ...sizes } as Record<string, number>,
     });
-  const made = new WeakMap<KernelClass, AnyShader>();
-  const own = (name: string, info: KernelClass): AnyShader => {
-    const known = made.get(info) ?? shader(name, info);
-    made.set(info, known);
-    return known;
-  };
-  Object.entries(PRODUCT_CLASSES).forEach(([name, info]) => own(name, info));
-  return { own, collect: shader("productCollect", { wgsl: [collectWgsl], sizes: {} }) };
+  const made: Record<string, AnyShader> = {};
+  const classed = (name: string, { wgsl, sizes }: KernelClass): AnyShader =>
+    (made[wgsl] ??= shader(name, wgsl, sizes));
+  for (const [name, info] of Object.entries(PRODUCT_CLASSES)) classed(name, info);
+  return { classed, collect: shader("productCollect", collectWgsl, {}) };
 }
 
 /** Where each slab's sums go. */
@@ -183,7 +180,7 @@ const partial = joined({
   wgsl: [partialWgsl],
   buffers: { out: ["read_write", "slabRows", "columns"] },
   sizes: {},
-}).own;
+}).classed;
 
 /** A number as f32 and what that lacks. */
 const halves = <N extends "scale" | "shift">(name: N, value: number) =>
@@ -206,7 +203,7 @@ function tileCount(rows: number, columns: number, triangle: boolean, high: numbe
 export function defineProduct<B extends string, S extends string>(
   epilogue: Epilogue<B, S>,
 ): Product<B, S> {
-  const { own: classed, collect } = joined(epilogue);
+  const { classed, collect } = joined(epilogue);
   return async (gpu, call, meter) => {
     const plan = productPlan(gpu);
     const { buffers, triangle = false, outputs = 1 } = call;

@@ -39,7 +39,7 @@ export function matrixClass(shape: MatrixShape): KernelClass {
     own = parts.join(String(value));
   }
   return {
-    wgsl: [own, piecesWgsl, pieceSumsWgsl],
+    wgsl: [own, piecesWgsl, pieceSumsWgsl].join("\n"),
     sizes: { LANES: 128 },
     tile: () => [4 * shape.M, 4 * shape.N],
     plans: ({ features, adapterInfo }) =>
@@ -58,7 +58,7 @@ export function matrixClass(shape: MatrixShape): KernelClass {
  */
 export function subgroupMatrices(adapter: GPUAdapter): {
   readonly classes: Readonly<Record<string, KernelClass>>;
-  readonly features: readonly string[];
+  readonly features?: readonly string[];
 } {
   const { subgroupMatrixConfigs = [], subgroupMaxSize = 32 } = adapter.info as MatrixInfo;
   const lanes = 4 * subgroupMaxSize;
@@ -74,7 +74,7 @@ export function subgroupMatrices(adapter: GPUAdapter): {
     )
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
   const usable = lanes <= MOST_LANES && FEATURES.every((name) => adapter.features.has(name));
-  if (!usable || shapes.length === 0) return { classes: {}, features: [] };
+  if (!usable || shapes.length === 0) return { classes: {} };
   const { M, N, K } = shapes[0];
   return { classes: { productMatrix: matrixClass({ M, N, K }) }, features: FEATURES };
 }

@@ -73,7 +73,7 @@ gpuTest("tuned: a class that the host lends is tried, unless its check says why 
     const { wgsl, sizes, tile } = PRODUCT_CLASSES.productRegisters;
     return {
       ...{ sizes, tile },
-      wgsl: wgsl.map((text) => text.replace("fn productRegisters", `fn ${name}`)),
+      wgsl: wgsl.replace("fn productRegisters", `fn ${name}`),
       plans: () => [{ LANES: 8 }],
       check: async (gpu, multiply) => {
         using left = gpu.upload("left", 1, 1, Float32Array.of(3));
