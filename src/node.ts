@@ -3,6 +3,7 @@ import { openGpu as openCore, type Gpu, type Limits } from "./index.ts";
 import { findAdapter } from "./node/adapters.ts";
 import { breathe } from "./node/breathe.ts";
 import { cachedTexts } from "./node/cache.ts";
+import { subgroupMatrices } from "./stages/0-subgroupMatrix.ts";
 
 export * from "./index.ts";
 export { adapters, type AdapterInfo } from "./node/adapters.ts";
@@ -24,7 +25,8 @@ export { loadWeights } from "./formats/weights.ts";
  *
  * @param options adapter: part of the adapter's name, description or kind; default the variable NTK_ADAPTER.
  * limits: limits to plan with where they are smaller than the device's. search: false for fixed kernels instead of the
- * fastest, which are searched for once an adapter and kept in the user's cache
+ * fastest, which are searched for once an adapter and kept in the user's cache. matrices: true has products try subgroup
+ * matrices, for which Dawn's unsafe APIs are switched on; default whether the variable NTK_MATRICES is 1
  * @throws GpuError "adapter" where there is none, or none that matches
  */
 export async function openGpu(
@@ -32,15 +34,17 @@ export async function openGpu(
     readonly adapter?: string;
     readonly limits?: Partial<Limits>;
     readonly search?: boolean;
+    readonly matrices?: boolean;
   } = {},
 ): Promise<Gpu> {
-  checkOptions("openGpu", options, ["adapter", "limits", "search"]);
-  const { adapter, hold, info } = await findAdapter(options.adapter);
+  checkOptions("openGpu", options, ["adapter", "limits", "search", "matrices"]);
+  const { adapter, hold, info } = await findAdapter(options.adapter, options.matrices);
   return openCore({
     adapter,
     hold,
     limits: options.limits,
     search: options.search,
+    ...subgroupMatrices(adapter),
     store: cachedTexts("search"),
     runtime: `Node ${process.version}`,
     description: info.description,

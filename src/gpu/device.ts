@@ -19,7 +19,7 @@ const LIMITS = [
 ] as const;
 
 /** What the engine makes use of where an adapter has it, and does without elsewhere. */
-const FEATURES: readonly GPUFeatureName[] = ["subgroups"];
+const FEATURES: readonly string[] = ["subgroups"];
 
 /**
  * Opens an engine on a WebGPU device.
@@ -43,6 +43,8 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
     "description",
     "search",
     "store",
+    "classes",
+    "features",
     "runtime",
   ]);
   const given = (["gpu", "adapter", "device"] as const).filter((key) => options[key] !== undefined);
@@ -69,8 +71,15 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
       "adapter",
       "openGpu: the host's WebGPU has no adapter, but one is needed. Switch on WebGPU or install a driver.",
     );
-  const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
+  const requiredLimits = Object.fromEntries(
+    [...LIMITS, "maxComputeWorkgroupStorageSize" as const].map((name) => [
+      name,
+      adapter.limits[name],
+    ]),
+  );
+  const requiredFeatures = (options.features ?? FEATURES).filter((feature) =>
+    adapter.features.has(feature),
+  ) as GPUFeatureName[];
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   const { description, vendor, architecture } = adapter.info;
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
@@ -85,7 +94,10 @@ export class Gpu {
   /** Lanes that every subgroup has at least; 0 where shaders cannot use subgroups. */
   readonly subgroupLanes: number;
   /** What the host lent for the search of kernels. @internal */
-  readonly host: Pick<OpenOptions, "search" | "store" | "runtime" | "pause" | "breathe">;
+  readonly host: Pick<
+    OpenOptions,
+    "search" | "store" | "classes" | "runtime" | "pause" | "breathe"
+  >;
   /** @internal */
   readonly queue: Queue;
   readonly #owned: boolean;
@@ -100,8 +112,7 @@ export class Gpu {
     this.device = device;
     this.description = description;
     this.#owned = owned;
-    const { search, store, runtime, pause, breathe } = options;
-    this.host = { search, store, runtime, pause, breathe };
+    this.host = { ...options };
     this.limits = Object.fromEntries(
       LIMITS.map((name) => [
         name,

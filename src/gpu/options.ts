@@ -1,3 +1,5 @@
+import type { Gpu } from "./device.ts";
+import type { Matrix } from "./matrix.ts";
 import type { Limits } from "./plan.ts";
 
 /** What `openGpu` is given: one of `gpu`, `adapter` and `device`, whichever the host has at hand. */
@@ -21,9 +23,34 @@ export interface OpenOptions {
   readonly search?: boolean;
   /** Where what a search found is kept: in a browser `localStorage`. */
   readonly store?: Store;
+  /** Kernel classes of the product beyond those that any host may have, by name; the search tries them as well. */
+  readonly classes?: Readonly<Record<string, KernelClass>>;
+  /** What to make use of where the adapter has it; default subgroups. */
+  readonly features?: readonly string[];
   /** The host in words, which a kept search holds for: a browser's or Node's version. */
   readonly runtime?: string;
 }
+
+/** One way of computing products: a WGSL file with its fragments, and where it can run. */
+export interface KernelClass {
+  /** Its entry point has the class's name. */
+  readonly wgsl: string;
+  /** The `override` constants with their defaults. */
+  readonly sizes: Readonly<Record<string, number>>;
+  /** Rows and columns of a workgroup's tile; columns a multiple of rows. */
+  tile(sizes: Readonly<Record<string, number>>): readonly [number, number];
+  /** The sizes to try on a device; none where it cannot run there. */
+  plans?(device: GPUDevice): Readonly<Record<string, number>>[];
+  /** Why a device is not to use it, by products that it is asked for; empty where it may. */
+  check?(gpu: Gpu, multiply: Multiply): Promise<string>;
+}
+
+/** out = leftᵀ right. */
+export type Multiply = (buffers: {
+  readonly left: Matrix;
+  readonly right: Matrix;
+  readonly out: Matrix;
+}) => Promise<void>;
 
 /** Texts by name, kept beyond this run; the part of the Web's `Storage` that is needed. */
 export interface Store {

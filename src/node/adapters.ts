@@ -93,10 +93,12 @@ async function open(
   create: Create,
   { backend, name, kind }: Candidate,
   isDefault: boolean,
+  matrices: boolean,
 ): Promise<FoundAdapter | null> {
   const gpu = create([
     `backend=${backend}`,
     `adapter=${name}`,
+    ...(matrices ? ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia"] : []),
     "disable-dawn-features=timestamp_quantization",
   ]);
   const adapter = await gpu.requestAdapter().catch(() => null);
@@ -112,10 +114,14 @@ async function open(
 }
 
 /** The adapters among the candidates that open, one after another. */
-async function* opened(create: Create, found: readonly Candidate[]): AsyncGenerator<FoundAdapter> {
+async function* opened(
+  create: Create,
+  found: readonly Candidate[],
+  matrices = false,
+): AsyncGenerator<FoundAdapter> {
   let first = true;
   for (const candidate of found) {
-    const adapter = await open(create, candidate, first);
+    const adapter = await open(create, candidate, first, matrices);
     if (!adapter) continue;
     first = false;
     yield adapter;
@@ -155,21 +161,26 @@ export function matchesAdapter(text: string, info: Partial<AdapterInfo>): boolea
  * Opens an adapter: the first that `text` means, or the machine's best.
  *
  * @param text default the variable NTK_ADAPTER; names and kinds are looked at first, then descriptions
+ * @param matrices whether it is to list subgroup matrices, which takes Dawn's unsafe APIs; default whether the variable
+ * NTK_MATRICES is 1
  * @returns the adapter, and what must be held as long as it is used
  * @throws GpuError "adapter" where there is none, or none that matches, with the list of what there is
  */
-export async function findAdapter(text = process.env.NTK_ADAPTER): Promise<FoundAdapter> {
+export async function findAdapter(
+  text = process.env.NTK_ADAPTER,
+  matrices = process.env.NTK_MATRICES === "1",
+): Promise<FoundAdapter> {
   const create = await dawn();
   const found = await candidates(create);
   const wanted = text?.trim() ? text : null;
   const named = wanted === null ? found : found.filter((one) => matchesAdapter(wanted, one));
   for (const candidate of named) {
-    const adapter = await open(create, candidate, candidate === found[0]);
+    const adapter = await open(create, candidate, candidate === found[0], matrices);
     if (adapter) return adapter;
   }
   const others: string[] = [];
   if (wanted !== null)
-    for await (const adapter of opened(create, found)) {
+    for await (const adapter of opened(create, found, matrices)) {
       if (matchesAdapter(wanted, adapter.info)) return adapter;
       others.push(`${adapter.info.description} (${adapter.info.kind})`);
     }

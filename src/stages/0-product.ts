@@ -11,6 +11,7 @@ import stagedWgsl from "../../shaders/0-matrix/productStaged.wgsl";
 import stagedWideWgsl from "../../shaders/0-matrix/productStagedWide.wgsl";
 import type { Gpu } from "../gpu/device.ts";
 import { ALIGN, matrixBytes, type Matrix } from "../gpu/matrix.ts";
+import type { KernelClass } from "../gpu/options.ts";
 import type { Meter } from "../gpu/queue.ts";
 import { defineShader, type Binding, type Shader } from "../gpu/shader.ts";
 
@@ -46,17 +47,6 @@ export interface ProductSizes {
   readonly SUBGROUP?: number;
 }
 
-interface ClassInfo {
-  readonly wgsl: string;
-  readonly sizes: ProductSizes;
-  /** Feature of the device that the class cannot do without. */
-  readonly feature?: GPUFeatureName;
-  /** Lanes of a workgroup, where no size says so. */
-  readonly lanes?: number;
-  /** Rows and columns of a workgroup's tile. */
-  tile(sizes: ProductSizes): readonly [number, number];
-}
-
 const wide = ({ LANES = 16 }: ProductSizes): number => 4 * LANES;
 
 /** The kernel classes of the product: each a file of its own, all adding in the same order. */
@@ -69,19 +59,19 @@ export const PRODUCT_CLASSES = {
   productBroadcast: {
     wgsl: broadcastWgsl,
     sizes: { LANES: 16, SUBGROUP: 4 },
-    feature: "subgroups",
     tile: (sizes: ProductSizes) => [16, wide(sizes)],
   },
-  productStaged: { wgsl: stagedWgsl, sizes: {}, lanes: 128, tile: () => [64, 64] },
-  productStagedWide: { wgsl: stagedWideWgsl, sizes: {}, lanes: 128, tile: () => [64, 128] },
-} as const satisfies Record<string, ClassInfo>;
+  productStaged: { wgsl: stagedWgsl, sizes: {}, tile: () => [64, 64] },
+  productStagedWide: { wgsl: stagedWideWgsl, sizes: {}, tile: () => [64, 128] },
+} as const satisfies Record<string, KernelClass>;
 
-export type ProductClass = keyof typeof PRODUCT_CLASSES;
+/** A class's name; hosts may lend others than these. */
+export type ProductClass = keyof typeof PRODUCT_CLASSES | (string & {});
 
 /** Which class computes products, and how. */
 export interface ProductPlan {
   readonly class: ProductClass;
-  readonly sizes: ProductSizes;
+  readonly sizes: Readonly<Record<string, number>>;
   /** Workgroups that keep the adapter busy: with fewer tiles each slab of the summed axis has its own. */
   readonly groups: number;
 }
@@ -158,9 +148,15 @@ const SUMS_BYTES = 32 * 2 ** 20;
 
 type AnyShader = Shader<Dim, string, string>;
 
+/** The classes that an engine has: everyone's, and what its host lent. */
+export const productClasses = ({ host }: Gpu): Readonly<Record<string, KernelClass>> => ({
+  ...PRODUCT_CLASSES,
+  ...host.classes,
+});
+
 /** Every class joined with one epilogue, and the second pass for slabs. */
 function joined(epilogue: Epilogue<string, string>) {
-  const shader = (name: string, wgsl: string, sizes: ProductSizes): AnyShader =>
+  const shader = (name: string, wgsl: string, sizes: KernelClass["sizes"]): AnyShader =>
     defineShader({
       name,
       wgsl: [wgsl, loadWgsl, operandsWgsl, quadWgsl, ...epilogue.wgsl],
@@ -172,13 +168,11 @@ function joined(epilogue: Epilogue<string, string>) {
       },
       sizes: { ...epilogue.sizes, ...sizes } as Record<string, number>,
     });
-  const classes = Object.fromEntries(
-    Object.entries(PRODUCT_CLASSES).map(([name, { wgsl, sizes }]) => [
-      name,
-      shader(name, wgsl, sizes),
-    ]),
-  ) as Record<ProductClass, AnyShader>;
-  return { classes, collect: shader("productCollect", collectWgsl, {}) };
+  const made: Record<string, AnyShader> = {};
+  const classed = (name: string, { wgsl, sizes }: KernelClass): AnyShader =>
+    (made[wgsl] ??= shader(name, wgsl, sizes));
+  for (const [name, info] of Object.entries(PRODUCT_CLASSES)) classed(name, info);
+  return { classed, collect: shader("productCollect", collectWgsl, {}) };
 }
 
 /** Where each slab's sums go. */
@@ -186,7 +180,7 @@ const partial = joined({
   wgsl: [partialWgsl],
   buffers: { out: ["read_write", "slabRows", "columns"] },
   sizes: {},
-}).classes;
+}).classed;
 
 /** A number as f32 and what that lacks. */
 const halves = <N extends "scale" | "shift">(name: N, value: number) =>
@@ -209,7 +203,7 @@ function tileCount(rows: number, columns: number, triangle: boolean, high: numbe
 export function defineProduct<B extends string, S extends string>(
   epilogue: Epilogue<B, S>,
 ): Product<B, S> {
-  const { classes, collect } = joined(epilogue);
+  const { classed, collect } = joined(epilogue);
   return async (gpu, call, meter) => {
     const plan = productPlan(gpu);
     const { buffers, triangle = false, outputs = 1 } = call;
@@ -217,7 +211,8 @@ export function defineProduct<B extends string, S extends string>(
     const depth = left.rows;
     const part = call.part ?? { row: 0, column: 0, rows: left.columns, columns: right.columns };
     const { rows, columns } = part;
-    const [high, wide] = PRODUCT_CLASSES[plan.class].tile(plan.sizes);
+    const info = productClasses(gpu)[plan.class];
+    const [high, wide] = info.tile(plan.sizes);
     const tiles = tileCount(rows, columns, triangle, high, wide);
     const allRows = ceil(depth, SLAB) * ceil(rows, ALIGN) * ALIGN;
     const few = tiles < plan.groups && matrixBytes(allRows, columns) <= SUMS_BYTES;
@@ -263,8 +258,8 @@ export function defineProduct<B extends string, S extends string>(
         await meter(flops * (lastTile - firstTile));
       }
     };
-    if (!sums) return run(classes[plan.class], buffers, own);
-    await run(partial[plan.class], { left, right, out: sums }, {});
+    if (!sums) return run(classed(plan.class, info), buffers, own);
+    await run(partial(plan.class, info), { left, right, out: sums }, {});
     collect(gpu, {
       dims: {
         ...{ ...dims, depth: slabRows, leftColumns: columns, rightColumns: columns },

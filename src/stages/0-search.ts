@@ -4,7 +4,7 @@ import type { Matrix } from "../gpu/matrix.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import {
   FIXED_PLAN,
-  PRODUCT_CLASSES,
+  productClasses,
   productPlan,
   setProductPlan,
   storeProduct,
@@ -53,6 +53,8 @@ const FIXED_RATES: Rates = { flops: 2e11, bytes: 2e10, dispatches: 1e5 };
 /** Products of the search: small integers, so that every order of summing gives the same exact result. */
 const value = (index: number): number => ((index * 2654435761) >>> 28) - 8;
 
+const free = async (): Promise<void> => {};
+
 /** Plans that an adapter may run, those tried first that such adapters were best with. */
 export function productCandidates(gpu: Gpu): ProductPlan[] {
   const software = gpu.device.adapterInfo?.isFallbackAdapter ?? false;
@@ -74,7 +76,13 @@ export function productCandidates(gpu: Gpu): ProductPlan[] {
     groups,
   }));
   // Software adapters run a barrier by leaving the shader and entering it again.
-  return software ? [...broadcast, ...registers] : [...staged, ...broadcast, ...registers];
+  const everyones = software
+    ? [...broadcast, ...registers]
+    : [...staged, ...broadcast, ...registers];
+  const lent = Object.entries(gpu.host.classes ?? {}).flatMap(([name, { plans }]) =>
+    plans!(gpu.device).map((sizes) => ({ class: name, sizes, groups })),
+  );
+  return software ? [...everyones, ...lent] : [...lent, ...everyones];
 }
 
 const tunings = new WeakMap<Gpu, Promise<Tuning>>();
@@ -165,7 +173,10 @@ async function fastest(gpu: Gpu, began: number) {
         }
         // Another scale for each, so that none is taken for right by what the one before left there.
         const scale = 2 ** -entries.length;
-        if (!(await isRight(gpu, problem, scale))) entry.note = "its result is wrong";
+        const { check } = productClasses(gpu)[plan.class];
+        entry.note = (await isRight(gpu, problem, scale))
+          ? ((await check?.(gpu, (buffers) => storeProduct(gpu, { buffers }, free))) ?? "")
+          : "its result is wrong";
       } catch (error) {
         if (!(error instanceof GpuError && error.code === "shader")) throw error;
         entry.note = error.message;
@@ -210,7 +221,7 @@ function problemOf(gpu: Gpu, depth: number, n: number): Problem {
   const call = { buffers: { left, right: left, out }, triangle: true };
   return {
     ...{ depth, n, out },
-    run: (scale = 1) => storeProduct(gpu, { ...call, scale }, async () => {}),
+    run: (scale = 1) => storeProduct(gpu, { ...call, scale }, free),
     destroy: () => [left, out].forEach((matrix) => matrix.destroy()),
   };
 }
@@ -294,7 +305,7 @@ async function passRates(gpu: Gpu): Promise<Omit<Rates, "flops">> {
 function storeKey(gpu: Gpu): string {
   const { vendor, architecture, device, description } = gpu.device.adapterInfo ?? {};
   const parts = [vendor, architecture, device, description, gpu.subgroupLanes, gpu.host.runtime];
-  const code = Object.values(PRODUCT_CLASSES).map(({ wgsl }) => wgsl);
+  const code = Object.values(productClasses(gpu)).map(({ wgsl }) => wgsl);
   return `webgpu-ntk ${fingerprint(code.join())} ${parts.join(" ")}`;
 }
 

@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import { ACTIVATIONS, activationError } from "../../src/stages/0-activation.ts";
 import {
   add,
+  FIXED_PLAN,
   PRODUCT_CLASSES,
+  productClasses,
   productPlan,
   setProductPlan,
   storeProduct,
@@ -103,16 +105,24 @@ const PLANS: readonly ProductPlan[] = [
   { class: "productStaged", sizes: {}, groups: 1 },
   { class: "productStagedWide", sizes: {}, groups: 1 },
 ];
+/** What only some hosts lend; its sizes are the device's. */
+const MATRIX: ProductPlan = { class: "productMatrix", sizes: {}, groups: 1 };
 const named = ({ class: name, sizes }: ProductPlan): string =>
   [name, ...Object.entries(sizes).map(([size, value]) => `${size} ${value}`)].join(", ");
-const runs = (gpu: Gpu, plan: ProductPlan): boolean =>
-  (plan.sizes.SUBGROUP ?? 0) <= gpu.subgroupLanes;
+/** The plan with the sizes that this adapter needs, or null where it cannot run it. */
+function planOn(gpu: Gpu, plan: ProductPlan): ProductPlan | null {
+  if (!((plan.sizes.SUBGROUP ?? 0) <= gpu.subgroupLanes)) return null;
+  const info = productClasses(gpu)[plan.class];
+  const [sizes] = info ? (info.plans?.(gpu.device) ?? [plan.sizes]) : [];
+  return sizes ? { ...plan, sizes } : null;
+}
 
 /** A test for every class; what the adapter cannot run is left out, and one class at least must run. */
 function classTest(name: string, body: (gpu: Gpu, plan: ProductPlan) => Promise<void>): void {
-  for (const plan of PLANS)
-    gpuTest(`${named(plan)}, ${name}`, async (gpu) => {
-      if (!runs(gpu, plan)) return;
+  for (const each of [...PLANS, MATRIX])
+    gpuTest(`${named(each)}, ${name}`, async (gpu) => {
+      const plan = planOn(gpu, each);
+      if (!plan) return;
       const before = productPlan(gpu);
       setProductPlan(gpu, plan);
       try {
@@ -433,12 +443,13 @@ async function tileByTile(gpu: Gpu, body: (meter: () => Promise<void>) => Promis
   return tiles;
 }
 
-const tileOf = ({ class: name, sizes }: ProductPlan) => PRODUCT_CLASSES[name].tile(sizes);
+const tileOf = (gpu: Gpu, { class: name, sizes }: ProductPlan) =>
+  productClasses(gpu)[name].tile(sizes);
 
 classTest(
   "tile by tile: the bits that one dispatch gives, and as many tiles as cover it",
   async (gpu, plan) => {
-    const [high, wide] = tileOf(plan);
+    const [high, wide] = tileOf(gpu, plan);
     for (const shape of [
       { depth: 200, rows: 53, columns: 53 },
       { depth: 65, rows: 64, columns: 64 },
@@ -502,7 +513,7 @@ const all =
     !triangle || Math.floor(column / wide) <= Math.floor(row / wide);
 
 classTest("triangle: every entry with j ≤ i, and no square above", async (gpu, plan) => {
-  const [, wide] = tileOf(plan);
+  const [, wide] = tileOf(gpu, plan);
   for (const n of [1, 8, 16, 63, 64, 65, 72, 129, 150, 257]) {
     const p = problem({ depth: 20, rows: n, columns: n }, "normal", n);
     const { left, right } = upload(gpu, p);
@@ -584,7 +595,7 @@ gpuTest("every class of the product gives the same bits", async (gpu) => {
   const before = productPlan(gpu);
   const bits = new Map<string, Uint32Array>();
   try {
-    for (const plan of PLANS.filter((each) => runs(gpu, each))) {
+    for (const plan of PLANS.filter((each) => planOn(gpu, each))) {
       setProductPlan(gpu, plan);
       using out = new Guarded(gpu, "out", p.rows, p.columns);
       await storeProduct(gpu, { buffers: { left, right, out: out.matrix } }, free);
@@ -616,3 +627,51 @@ for (const depth of [256, 4096])
         right.destroy();
       },
     );
+
+gpuTest(
+  "productMatrix: other bits than the rest, but theirs where pieces do not hold a value",
+  async (gpu) => {
+    const plan = planOn(gpu, MATRIX);
+    if (!plan) return;
+    const before = productPlan(gpu);
+    const shape = { depth: 300, rows: 70, columns: 131 };
+    const wide = (values: Float32Array): Float32Array =>
+      values.map((value, index) => value * 2 ** ((index % 5) * 16 - 32));
+    try {
+      setProductPlan(gpu, plan);
+      const single = problem({ depth: 1, rows: 70, columns: 131 }, "normal", 6);
+      const operands = upload(gpu, single);
+      {
+        using left = operands.left;
+        using right = operands.right;
+        using out = new Guarded(gpu, "out", single.rows, single.columns);
+        await storeProduct(gpu, { buffers: { left, right, out: out.matrix } }, free);
+        // Rounded once; what the pieces leave out is far less.
+        const bound = single.size.map((size) => gamma(1.01, UW) * size);
+        assertWithin(await out.read(), single.sum, bound, single.label);
+      }
+      for (const [kind, equal] of [
+        ["normal", false],
+        ["wide", true],
+      ] as const) {
+        const p = problem(shape, "normal", 5);
+        const [a, b] = kind === "wide" ? [wide(p.left), wide(p.right)] : [p.left, p.right];
+        using left = gpu.upload("left", p.depth, p.rows, a);
+        using right = gpu.upload("right", p.depth, p.columns, b);
+        const bits: Uint32Array[] = [];
+        for (const each of [plan, FIXED_PLAN]) {
+          setProductPlan(gpu, each);
+          using out = new Guarded(gpu, "out", p.rows, p.columns);
+          await storeProduct(gpu, { buffers: { left, right, out: out.matrix } }, free);
+          bits.push(await out.bits());
+        }
+        expect(
+          bits[0].every((value, at) => value === bits[1][at]),
+          kind,
+        ).toBe(equal);
+      }
+    } finally {
+      setProductPlan(gpu, before);
+    }
+  },
+);

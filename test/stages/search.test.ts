@@ -3,14 +3,19 @@ import { expect } from "vitest";
 import { openGpu as openCore } from "../../src/index.ts";
 import { openGpu, type Gpu } from "../../src/node.ts";
 import { findAdapter } from "../../src/node/adapters.ts";
-import { FIXED_PLAN, productPlan } from "../../src/stages/0-product.ts";
+import type { KernelClass } from "../../src/gpu/options.ts";
+import { FIXED_PLAN, PRODUCT_CLASSES, productPlan } from "../../src/stages/0-product.ts";
 import { productCandidates, tuned } from "../../src/stages/0-search.ts";
 import { gpuTest } from "../gpu.ts";
 
-async function engine(store: Map<string, string>, search = true): Promise<Gpu> {
+async function engine(
+  store: Map<string, string>,
+  search = true,
+  classes?: Readonly<Record<string, KernelClass>>,
+): Promise<Gpu> {
   const { adapter, hold } = await findAdapter();
   return openCore({
-    ...{ adapter, hold, search },
+    ...{ adapter, hold, search, classes },
     store: {
       getItem: (name) => store.get(name) ?? null,
       setItem: (name, text) => void store.set(name, text),
@@ -59,6 +64,47 @@ gpuTest("tuned: what a store holds by mistake is measured anew", async (gpu) => 
     using other = await engine(new Map([[key, text]]));
     expect((await tuned(other)).from, text).toBe("measured");
   }
+});
+
+gpuTest("tuned: a class that the host lends is tried, unless its check says why not", async () => {
+  const store = new Map<string, string>();
+  const reasons: Record<string, string> = { productLent: "", productRefused: "not in this test" };
+  const lent = (name: string): KernelClass => {
+    const { wgsl, sizes, tile } = PRODUCT_CLASSES.productRegisters;
+    return {
+      ...{ sizes, tile },
+      wgsl: wgsl.replace("fn productRegisters", `fn ${name}`),
+      plans: () => [{ LANES: 8 }],
+      check: async (gpu, multiply) => {
+        using left = gpu.upload("left", 1, 1, Float32Array.of(3));
+        using right = gpu.upload("right", 1, 2, Float32Array.of(5, 7));
+        using out = gpu.matrix("out", 1, 2);
+        await multiply({ left, right, out });
+        expect(productPlan(gpu).class).toBe(name);
+        expect([...(await gpu.read(out))]).toEqual([15, 21]);
+        return reasons[name];
+      },
+    };
+  };
+  const classes = Object.fromEntries(Object.keys(reasons).map((name) => [name, lent(name)]));
+  using gpu = await engine(store, true, classes);
+  // On a GPU what is lent comes first, whatever the rest takes.
+  Object.defineProperty(gpu.device, "adapterInfo", { value: { subgroupMinSize: 0 } });
+  const { candidates } = await tuned(gpu);
+  expect(candidates.slice(0, 2).map(({ plan }) => plan.class)).toEqual(Object.keys(reasons));
+  expect(candidates[0]).toMatchObject({ note: "", gflops: expect.any(Number) });
+  // Where the first took all the time, the second was not asked.
+  if (!/no time left/.test(candidates[1].note))
+    expect(candidates[1]).toMatchObject({ note: "not in this test", gflops: null });
+
+  using refusing = await engine(new Map(), true, { productRefused: classes.productRefused });
+  Object.defineProperty(refusing.device, "adapterInfo", { value: { subgroupMinSize: 0 } });
+  const refused = await tuned(refusing);
+  expect(refused.candidates[0]).toMatchObject({ note: "not in this test", gflops: null });
+  expect(refused.plan.class).not.toBe("productRefused");
+
+  using without = await engine(store);
+  expect((await tuned(without)).from, "kept for other classes").toBe("measured");
 });
 
 gpuTest("tuned: search off gives the fixed plan, which needs nothing of the adapter", async () => {
