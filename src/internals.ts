@@ -39,7 +39,11 @@ export {
   mask as _mask,
 } from "./stages/2-backward.ts";
 export { denseEigen as _denseEigen } from "./stages/4-dense.ts";
-export { drawnSamples as _drawnSamples, inputsOf as _inputsOf } from "./stages/3-exact.ts";
+export {
+  drawnSamples as _drawnSamples,
+  exactFeatures as _exactFeatures,
+  inputsOf as _inputsOf,
+} from "./stages/3-exact.ts";
 export { hostLanczos as _hostLanczos, inner as _inner } from "./stages/4-krylov.ts";
 export {
   implicitQl as _implicitQl,
