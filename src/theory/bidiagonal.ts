@@ -33,7 +33,7 @@ export interface Triplets {
   readonly right: readonly Float64Array[];
   /** ‖J z − σ x‖ as the iteration expects it, without its rounding. */
   readonly residuals: Float64Array;
-  /** Whether each of them is small enough. */
+  /** Whether each of them is small enough, or σ itself as small as rounding. */
   readonly done: readonly boolean[];
   readonly steps: number;
   readonly restarts: number;
@@ -41,10 +41,10 @@ export interface Triplets {
   readonly held: number;
 }
 
-/** What rounding leaves of a residual, as a share of the largest singular value. */
+/** What rounding leaves of a residual, and of an upper σ that is known, as a share of the largest singular value. */
 const FLOOR = 2 ** -22;
-/** A residual that is this share of its own σ is small enough, unless it is much of λ_max. */
-const RELATIVE = 2 ** -10;
+/** A lower σ is known where its residual is at most this share of it. */
+export const RELATIVE = 2 ** -10;
 /** A direction as short as this, beside the largest, is rounding. */
 const NOTHING = 2 ** -23;
 
@@ -56,8 +56,8 @@ const NOTHING = 2 ** -23;
  *   Jᵀ U = V R        J V = U Rᵀ + β u eᵀ        R upper triangular; R = P S Qᵀ:  x = U q,  z = V p,  ‖J z − σ x‖ = β |p_m|
  *
  * Every vector is made orthogonal to all before it, twice, in f64. A full basis keeps the Ritz vectors of both ends and
- * goes on from u. Once the wanted ones are known, a new random direction joins them for a basis more, as one start sees
- * only one vector of a multiple eigenvalue.
+ * goes on from u. Once the wanted ones are known, a new random direction joins them for as many steps as that took, or a
+ * basis, as one start sees only one vector of a multiple eigenvalue.
  *
  * **Cost** a step: the two products, and 8 · (rows + columns) · basis flops on the CPU; 4 · (rows + columns) · basis bytes.
  * **From** Golub & Kahan 1965; Wu & Simon 2000; Baglama & Reichel 2005.
@@ -81,13 +81,14 @@ export async function bidiagonalEnds(
   let look = Math.min(basis, FIRST_LOOK);
   /** The wanted values when the check began that is under way. */
   let checked: Float64Array | null = null;
+  let checkedAt = basis;
   space.renew();
   for (let step = 1; ; step++) {
     onStep?.(step);
     await space.extend();
     const { size } = space;
     const whole = size === least;
-    const full = size === basis;
+    const full = size === (checked ? checkedAt : basis);
     const ended = whole || step >= steps;
     if (!ended && !full && (checked || size < look)) {
       space.proceed();
@@ -96,13 +97,21 @@ export async function bidiagonalEnds(
     look = Math.min(basis, Math.ceil(1.3 * size));
     const small = space.small();
     const residuals = space.residuals(small);
-    const limits = small.values.map((value) => limitOf(value, small.values[0]));
-    const isDone = (place: number) => whole || residuals[place] <= limits[place];
+    const largest = small.values[0];
+    const limits = small.values.map((value, place) =>
+      place < top || place === 0 ? FLOOR * largest : lowerLimit(value, largest),
+    );
+    // Of what is as small as rounding nothing more can be learnt.
+    const isLost = (place: number) =>
+      place >= Math.max(top, 1) && small.values[place] + residuals[place] <= FLOOR * largest;
+    const isDone = (place: number) => whole || residuals[place] <= limits[place] || isLost(place);
     const places = ends(size, Math.max(top, 1), bottom);
     const wanted = Float64Array.from(places, (place) => small.values[place]);
     const done =
       places.length >= Math.min(least, Math.max(top, 1) + bottom) && places.every(isDone);
-    const same = checked?.every((value, i) => Math.abs(value - wanted[i]) <= 2 * limits[places[i]]);
+    const same = checked?.every(
+      (value, i) => Math.abs(value - wanted[i]) <= 2 * Math.max(limits[places[i]], FLOOR * largest),
+    );
     if (ended || (done && same)) {
       const chosen = ends(size, Math.max(top, 1), Math.max(bottom, 1));
       return {
@@ -118,18 +127,19 @@ export async function bidiagonalEnds(
     }
     if (done) {
       checked = wanted;
+      checkedAt = Math.min(basis, places.length + step);
       space.keep(small, places, residuals);
       space.renew();
     } else {
       checked = null;
-      if (full) {
+      if (size === basis) {
         const spare = Math.floor((basis - places.length) / 2);
         const above = bottom === 0 ? spare : Math.floor(spare * ABOVE);
         space.keep(small, ends(size, Math.max(top, 1) + above, bottom + spare - above), null);
       }
       space.proceed();
     }
-    if (full || done) restarts += 1;
+    if (size === basis || done) restarts += 1;
   }
 }
 
@@ -142,14 +152,11 @@ const turnedOver = ({ rows, columns, times, transposed }: LinearMap): LinearMap 
 /** Steps before the first look at R. */
 const FIRST_LOOK = 16;
 /** Share of the Ritz vectors kept beyond the wanted ones that is at the upper end, where bottom values are wanted. */
-const ABOVE = 0.4;
+const ABOVE = 0.6;
 
-/** What ‖J z − σ x‖ of a known σ is at the most: 2⁻²² of λ_max in σ², and no more than a share of σ itself; or rounding. */
-const limitOf = (value: number, largest: number): number =>
-  Math.max(
-    FLOOR * largest,
-    Math.min(RELATIVE * value, value > 0 ? (FLOOR * largest * largest) / (2 * value) : Infinity),
-  );
+/** What ‖J z − σ x‖ of a known lower σ is at the most: a share of σ, and 2⁻²² of λ_max in σ². */
+const lowerLimit = (value: number, largest: number): number =>
+  Math.min(RELATIVE * value, value > 0 ? (FLOOR * largest * largest) / (2 * value) : Infinity);
 
 /** Places of both ends among `count` values. */
 const ends = (count: number, top: number, bottom: number): number[] =>

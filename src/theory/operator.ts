@@ -18,7 +18,7 @@ import {
   type EigenvalueChoice,
   type Spectrum,
 } from "../stages/5-spectrum.ts";
-import { bidiagonalEnds, type Triplets } from "./bidiagonal.ts";
+import { bidiagonalEnds, RELATIVE, type Triplets } from "./bidiagonal.ts";
 import { exactProducts, type ExactProducts } from "./exactProducts.ts";
 import { directionLength, jacobianMap } from "./jacobianMap.ts";
 import { leastAtMost, tripletIntervals } from "./tripletIntervals.ts";
@@ -27,6 +27,9 @@ import { leastAtMost, tripletIntervals } from "./tripletIntervals.ts";
 const BASIS = 192;
 /** Random vectors that ‖H‖_F and the products' errors are estimated with. */
 const PROBES = 4;
+
+/** Half widths of a lower σ that is told from 0, as a share of it. */
+const RESOLVED = 2 ** -6;
 
 /** Which eigenvalues of a kernel that is not stored are wanted, and what may be spent on them. */
 export interface OperatorOptions extends Omit<EigenvalueChoice, "all" | "vectors"> {
@@ -58,14 +61,16 @@ export interface OperatorPlan {
  * 2⁻⁴⁴ · λ_max, where H in f32 has none below 2⁻²². Then every interval is measured in f64 on the CPU.
  *
  * @param inputs f32 [n, net.inputs] row-major
- * @returns top values converge in tens of steps; bottom ones in hundreds where they are set apart, else not: of those only
+ * @returns top values converge in tens of steps; bottom ones in hundreds where they are set apart, else not. Of those, and of values that rounding hides, only
  * 0 ≤ λ ≤ their upper bounds is said, and `condition` is null. `effectiveRank` is an estimate by 4 random vectors
  *
- * **Error** each interval holds an eigenvalue of its own for sure, whatever rounding did: residuals are computed in f64, with
- * ‖δJ‖ as `exactKernel` bounds it. Sure as well: the i-th largest is not below its interval, the i-th smallest not above.
- * That there is none beyond the ends, larger or smaller, is not proved, as that would take a factorization: the random
- * start would have to be nearly orthogonal to it, and so would a second one that looks for multiple values; where values
- * stand close together at the lower end one may still be missed.
+ * **Error** each interval holds an eigenvalue of its own for sure, whatever rounding did: residuals are computed in f64,
+ * with ‖δJ‖ as `exactKernel` bounds it. Sure as well: the i-th largest is not below its interval, the i-th smallest not
+ * above. That none lies beyond the ends is not proved, as that would take a factorization: a random start would have to be
+ * nearly orthogonal to it, and a second one that looks for copies too; where values at the lower end stand close
+ * together one may be missed. But for roundings, with m steps before the first restart λ_max and λ_min are with probability 1 − 1e-4
+ * not more than λ_max · (ln(16480 √(n · O)) / (2 m − 1))² beyond their Ritz values (Kuczyński & Woźniakowski 1992, for H
+ * and for λ_max − H).
  * **Cost** 8 · n · parameters flops a step, and at the end 4 · n · parameters flops on the CPU for each value;
  * 4 · (n · O + parameters) bytes a vector of the basis, at most 192 or what `memory` allows.
  * @throws InputError for eigenvectors or all eigenvalues asked for, and for too little memory or too few steps
@@ -177,9 +182,12 @@ function intervalsOf(
     // λ ± that is [(σ − b)², (σ + b)²] and what it lacks of being symmetric.
     const around = SLACK * (2 * Math.abs(sigma) * bound + bound * bound);
     const known = Math.max(0, sigma - bound) ** 2;
+    // Lower ones must stand far from 0: where singular values crowd at rounding, an interval says little of its place.
+    const told =
+      triplets.residuals[from] <= RELATIVE * sigma && bound - jacobianError <= RESOLVED * sigma;
     let reach = around;
     if (!done && place < top) reach = Math.max(around, left - value);
-    if (!done && place >= top) {
+    if (!told && place >= top) {
       const upper = zeros > 0 ? whole : SLACK * atMost[found.length - 1 - place] ** 2;
       reach = Math.max(value, upper - value);
     }

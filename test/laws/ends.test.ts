@@ -139,6 +139,28 @@ describe("kernelSpectrum", () => {
   });
 
   gpuTest(
+    "of a kernel whose values fall below all rounding no more is said than is sure",
+    async (gpu) => {
+      for (const n of [24, 40, 100, 260]) {
+        const { spec, inputs, weights: drawn } = halfCircle(n);
+        const net = network(spec);
+        const right = (await ntk(gpu, net, drawn, inputs, { precision: "verified" })).spectrum;
+        for (const options of [
+          { top: 2, bottom: 3, steps: 400 },
+          { top: 2, bottom: 3, steps: 60, memory: 2 ** 25 },
+        ]) {
+          const { spectrum } = await kernelSpectrum(gpu, net, drawn, inputs, options);
+          const at = [0, 1, n - 3, n - 2, n - 1];
+          const bounds = spectrum.errorBounds.map((bound, i) => bound + right.errorBounds[at[i]]);
+          const label = `${n} points, ${options.steps} steps`;
+          assertWithin(spectrum.eigenvalues, shares(right.eigenvalues, at), bounds, label);
+          if (n > 24) expect(spectrum.condition, label).toBeNull();
+        }
+      }
+    },
+  );
+
+  gpuTest(
     "a singular kernel is not given a condition: duplicates, and too few parameters",
     async (gpu) => {
       const net = network(spec({ widths: [4, 30, 30, 1] }));
