@@ -168,14 +168,12 @@ function intervalsOf(
   const { trace, jacobianError } = products;
   const found = tripletIntervals(triplets, products);
   const below = found.slice(top).reverse();
-  const atMost = leastAtMost(
-    triplets.left,
-    products,
-    below.map(({ from }) => from),
-  );
+  const [vectors, images] =
+    zeros > 0 ? [triplets.right, products.images] : [triplets.left, products.backs];
+  const order = below.map(({ from }) => from);
+  const atMost = leastAtMost(vectors, images, products, order);
   /** What is left of the trace: no eigenvalue that comes next is larger. */
   let left = SLACK * (Math.sqrt(trace) + jacobianError) ** 2;
-  const whole = left;
   return found.map(({ value: sigma, bound, from }, place) => {
     const value = sigma * sigma;
     const done = triplets.done[from];
@@ -187,9 +185,9 @@ function intervalsOf(
       triplets.residuals[from] <= RELATIVE * sigma && bound - jacobianError <= RESOLVED * sigma;
     let reach = around;
     if (!done && place < top) reach = Math.max(around, left - value);
-    if (!told && place >= top) {
-      const upper = zeros > 0 ? whole : SLACK * atMost[found.length - 1 - place] ** 2;
-      reach = Math.max(value, upper - value);
+    if (place >= top) {
+      const upper = SLACK * atMost[found.length - 1 - place] ** 2;
+      reach = Math.max(told ? around : value, upper - value);
     }
     left -= known;
     const rest = bound - jacobianError;

@@ -12,8 +12,6 @@ export interface Pairs {
 export interface SingularInterval {
   readonly value: number;
   readonly bound: number;
-  /** ‖Jᵀ x‖ / ‖x‖ ≥ σ_min, with what rounding may have taken from it. */
-  readonly stretch: number;
   /** Place in the lists that were handed in. */
   readonly from: number;
 }
@@ -45,8 +43,7 @@ export function tripletIntervals(pairs: Pairs, products: ExactProducts): Singula
     for (let i = 0; i < z.length; i++) second += (p * backs[from][i] - value * q * z[i]) ** 2;
     const rounded = rounding + 8 * U64 * Math.abs(value);
     const residual = Math.hypot(Math.sqrt(first) + rounded, Math.sqrt(second) + rounded);
-    const stretch = p * norm64(backs[from]) + rounded + jacobianError;
-    return { value, residual: (SLACK * residual) / Math.SQRT2, stretch: SLACK * stretch, from };
+    return { value, residual: (SLACK * residual) / Math.SQRT2, from };
   });
   found.sort((one, other) => other.value - one.value);
   // Groups of neighbours whose intervals meet; a wider bound may meet more.
@@ -66,12 +63,7 @@ export function tripletIntervals(pairs: Pairs, products: ExactProducts): Singula
     groups = merged;
   }
   return groups.flatMap(({ of, bound }) =>
-    of.map(({ value, stretch, from }) => ({
-      value,
-      bound: SLACK * (bound + jacobianError),
-      stretch,
-      from,
-    })),
+    of.map(({ value, from }) => ({ value, bound: SLACK * (bound + jacobianError), from })),
   );
 }
 
@@ -103,37 +95,40 @@ export function departure(vectors: readonly (readonly Float64Array[])[]): number
 }
 
 /**
- * Bounds from above on the smallest singular values of J, of which J Jᵀ has as many as x are given: the j-th is at most
- * what the span of the j vectors that are shortened most can be stretched by.
+ * Bounds from above on the smallest singular values of J: the j-th is at most what the span of the j vectors that are
+ * shortened most can be stretched by.
  *
- *   λ_j ≤ (max_i ‖Jᵀ x_i‖² + ‖offdiagonal of GᵀG‖_F) / (1 − ‖XᵀX − 1‖_F),   G = Jᵀ X
+ *   σ_j² ≤ (max_i ‖Jᵀ x_i‖² + ‖offdiagonal of GᵀG‖_F) / (1 − ‖XᵀX − 1‖_F),   G = Jᵀ X
  *
- * @param order of places in the lists, the smallest first
- * @returns [order] on σ
+ * @param vectors x on the shorter side of J, as only there no direction is 0 for want of others: else z
+ * @param images Jᵀ x of each, or J z
+ * @param order of places in both lists, the smallest first
+ * @returns [order]
  *
  * **From** the theorem of Courant and Fischer.
  */
 export function leastAtMost(
-  left: readonly Float64Array[],
-  { backs, rounding, jacobianError }: ExactProducts,
+  vectors: readonly Float64Array[],
+  images: readonly Float64Array[],
+  { rounding, jacobianError }: Pick<ExactProducts, "rounding" | "jacobianError">,
   order: readonly number[],
 ): Float64Array {
-  const lengths = left.map((x) => norm64(x));
+  const lengths = vectors.map((x) => norm64(x));
   const bounds = new Float64Array(order.length);
   let largest = 0;
   let off = 0;
   for (const [j, place] of order.entries()) {
-    largest = Math.max(largest, norm64(backs[place]) / lengths[place]);
+    largest = Math.max(largest, norm64(images[place]) / lengths[place]);
     for (const other of order.slice(0, j)) {
       const scale = lengths[place] * lengths[other];
-      off += 2 * (inner(backs[place], backs[other]) / scale) ** 2;
+      off += 2 * (inner(images[place], images[other]) / scale) ** 2;
     }
-    const entries = backs[place].length;
-    // ‖G c‖ ≤ √(…) ‖c‖ for the computed G, whose columns are off by `rounding` each.
+    const entries = images[place].length;
     const whole = (largest * largest + Math.sqrt(off)) * (1 + 4 * (j + 1) * (entries + 8) * U64);
-    const delta = departure(order.slice(0, j + 1).map((k) => [left[k]]));
-    const sound = Math.sqrt(whole) + Math.sqrt(j + 1) * rounding;
-    bounds[j] = delta < 1 ? (SLACK * sound) / Math.sqrt(1 - delta) + jacobianError : Infinity;
+    const delta = departure(order.slice(0, j + 1).map((k) => [vectors[k]]));
+    // The computed G is off by `rounding` in each column.
+    const stretch = Math.sqrt(whole) + Math.sqrt(j + 1) * rounding;
+    bounds[j] = delta < 1 ? SLACK * (stretch / Math.sqrt(1 - delta) + jacobianError) : Infinity;
   }
   return bounds;
 }

@@ -382,7 +382,7 @@ test("tripletIntervals: vectors that are wrong get intervals that hold all the s
     const order = left.map((_, k) => left.length - 1 - k);
     return {
       intervals: tripletIntervals({ left, right }, products),
-      least: leastAtMost(left, products, order),
+      least: leastAtMost(left, products.backs, products, order),
     };
   };
   for (let seed = 1; seed < 60; seed++) {
