@@ -68,9 +68,9 @@ export interface OperatorPlan {
  * with ‖δJ‖ as `exactKernel` bounds it. Sure as well: the i-th largest is not below its interval, the i-th smallest not
  * above. That none lies beyond the ends is not proved, as that would take a factorization: a random start would have to be
  * nearly orthogonal to it, and a second one that looks for copies too; where values at the lower end stand close
- * together one may be missed. But for roundings, with m steps before the first restart λ_max and λ_min are with probability 1 − 1e-4
- * not more than λ_max · (ln(16480 √(n · O)) / (2 m − 1))² beyond their Ritz values (Kuczyński & Woźniakowski 1992, for H
- * and for λ_max − H).
+ * together one may be missed. But for roundings, with m steps before the first restart, λ_max and λ_min are with
+ * probability 1 − 1e-4 not more than λ_max · (ln(16480 √(n · O)) / (2 m − 1))² beyond their Ritz values (Kuczyński &
+ * Woźniakowski 1992, for H and for λ_max − H).
  * **Cost** 8 · n · parameters flops a step, and at the end 4 · n · parameters flops on the CPU for each value;
  * 4 · (n · O + parameters) bytes a vector of the basis, at most 192 or what `memory` allows.
  * @throws InputError for eigenvectors or all eigenvalues asked for, and for too little memory or too few steps
