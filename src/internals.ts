@@ -46,7 +46,11 @@ export {
   Sides as _Sides,
 } from "./stages/3-gram.ts";
 export { tileSamples as _tileSamples, TILE_SIDE as _TILE_SIDE } from "./stages/3-plan.ts";
-export { drawnSamples as _drawnSamples, inputsOf as _inputsOf } from "./stages/3-exact.ts";
+export {
+  drawnSamples as _drawnSamples,
+  exactFeatures as _exactFeatures,
+  inputsOf as _inputsOf,
+} from "./stages/3-exact.ts";
 export { hostLanczos as _hostLanczos, inner as _inner } from "./stages/4-krylov.ts";
 export {
   implicitQl as _implicitQl,

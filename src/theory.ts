@@ -27,7 +27,7 @@ export { alignment, ofOutputs, operatorNorm, type Measured } from "./theory/kern
 export { limit, type LimitKernel, type LimitOptions } from "./theory/limit.ts";
 export { lossAt, LOSSES, type Loss } from "./theory/loss.ts";
 export { DivergenceError, type TrainingOptions } from "./theory/options.ts";
-export { kernelSpectrum } from "./theory/operator.ts";
+export { kernelSpectrum, type OperatorOptions, type OperatorPlan } from "./theory/operator.ts";
 export {
   accuracy,
   ensemble,

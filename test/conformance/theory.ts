@@ -1,8 +1,9 @@
 /** What is built on the core, told wherever it runs: training, predictions, infinite width. Nothing belongs to a host. */
 import type { Gpu, NetworkSpec } from "../../src/index.ts";
 import { assertWithin, gamma, UW } from "../reference/compare.ts";
+import { eigenvalues } from "../reference/eigen.ts";
 import { descend } from "../reference/training.ts";
-import { chain, draw, referenceNetwork, type Core } from "./problem.ts";
+import { chain, draw, exactGram, referenceNetwork, type Core } from "./problem.ts";
 import { told, type Check } from "./story.ts";
 
 /** The public names of the second entry: `src/theory.ts`, or `dist/theory.js` built from it. */
@@ -64,6 +65,21 @@ export async function theoryStory(core: Core, theory: Theory, gpu: Gpu): Promise
       return sum;
     });
     return within(limit, exact, 1e-13 * Math.max(...exact), "Θ");
+  });
+  await check("both ends of a kernel that is not stored lie in their intervals", async () => {
+    const { values: gram } = exactGram(problem.reference, problem.reference, {
+      method: "layerwise",
+    });
+    const exact = eigenvalues(gram, n);
+    const { spectrum } = await theory.kernelSpectrum(gpu, net, values, problem.inputs, {
+      ...{ top: 2, bottom: 2 },
+    });
+    if (spectrum.condition === null) throw new Error("λ_min is not told from 0");
+    // The reference's own sums of a few hundred terms, and its solver's 60 n ulp.
+    const own = (2000 + 120 * n) * 2 ** -53 * spectrum.trace;
+    const bounds = spectrum.errorBounds.map((bound) => bound + own);
+    const ends = [0, 1, n - 2, n - 1].map((place) => exact[place]);
+    return within(spectrum.eigenvalues, ends, bounds, "λ");
   });
   await check("an error of the second entry is one of the core's classes", async () => {
     const error: unknown = await theory.Training.open(gpu, net, values, problem.inputs, targets, {
