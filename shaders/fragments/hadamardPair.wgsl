@@ -1,12 +1,12 @@
 // hadamardPair — epilogue of a product Bᵀ B of signals, in pairs; G is B with what deflate.wgsl took out of it.
 //
-//   high + low += (c² A Aᵀ + β²)[⌊i / outputs⌋, ⌊j / outputs⌋] · (Gᵀ G)[i, j]        A Aᵀ = Q Qᵀ + seen, Q of A
+//   high + low += (c² Aᵀ A + β²)[⌊i / outputs⌋, ⌊j / outputs⌋] · (Gᵀ G)[i, j]        Aᵀ A = Qᵀ Q + Qᵀ Y + Yᵀ Q + seen
 //
-// in    leadingSeen  f32 [samples, 8]            Q of the activations, as deflate.wgsl makes it
-//       seen         f32 [rowSamples, samples]   what storeRest.wgsl stored
+// in    leadingSeen  f32 [samples, 8]            Qᵀ and Yᵀ of the activations, as deflate.wgsl makes them
+//       seen         f32 [rowSamples, samples]   Bᵀ B of the activations
 // out   high, low    f32 [rows, columns]
 // dims  c² = scale + scaleLow, β² = shift + shiftLow
-// error that of leading.wgsl times the factor; 2⁻⁴¹ · (c² |A Aᵀ| + β²) |Gᵀ G| + 2⁻⁴⁴ |high + low|.
+// error that of leading.wgsl for both products, each times the other factor; 2⁻²⁸ (c² |Aᵀ A| + β²) |Gᵀ G|
 //       Needs leading.wgsl, pair.wgsl, samples.wgsl.
 @group(0) @binding(4) var<storage, read> leadingSeen: array<vec4f>;
 @group(0) @binding(5) var<storage, read> seen: array<vec4f>;
@@ -25,14 +25,17 @@ fn finish(row: u32, column4: u32, sum: vec4f) {
 
 var<private> seenOf: u32 = 0xffffffffu;
 var<private> seenQ: mat4x4f;
+var<private> seenY: mat4x4f;
 
-// A Aᵀ of four neighbours; with one output a column is a sample.
+// Aᵀ A of four neighbours; with one output a column is a sample.
 fn seenBy(row: u32, column4: u32) -> Pair {
+  let pitch = pitch4(8u);
   let sample = sampleOf(column4);
   if seenOf != column4 {
     seenOf = column4;
     for (var c = 0u; c < 4u; c++) {
-      seenQ[c] = leadingSeen[sample[c] * pitch4(8u)];
+      seenQ[c] = leadingSeen[sample[c] * pitch];
+      seenY[c] = leadingSeen[sample[c] * pitch + 1u];
     }
   }
   let own = row / dims.outputs;
@@ -43,5 +46,6 @@ fn seenBy(row: u32, column4: u32) -> Pair {
       rest[c] = seen[start + sample[c] / 4u][sample[c] % 4u];
     }
   }
-  return twoSum(leadingSeen[own * pitch4(8u)] * seenQ, rest);
+  let p = leadingSeen[own * pitch];
+  return twoSum(p * seenQ, (p * seenY + leadingSeen[own * pitch + 1u] * seenQ) + rest);
 }

@@ -4,7 +4,6 @@ import loadWgsl from "../../shaders/fragments/load.wgsl";
 import orthogonalWgsl from "../../shaders/fragments/orthogonal.wgsl";
 import pairWgsl from "../../shaders/fragments/pair.wgsl";
 import samplesWgsl from "../../shaders/fragments/samples.wgsl";
-import storeRestWgsl from "../../shaders/fragments/storeRest.wgsl";
 import errorFreeWgsl from "../../shaders/0-matrix/errorFree.wgsl";
 import deflateWgsl from "../../shaders/0-matrix/deflate.wgsl";
 import leadWgsl from "../../shaders/0-matrix/lead.wgsl";
@@ -14,19 +13,12 @@ import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
-import { defineProduct, productFlops } from "./0-product.ts";
+import { defineProduct, productFlops, storeProduct } from "./0-product.ts";
 import { tuned } from "./0-search.ts";
 import type { Activations } from "./1-forward.ts";
 import type { Signals } from "./2-backward.ts";
 import { mirrorLower, NOT_FINITE } from "./3-gram.ts";
 import type { GramPlan } from "./3-plan.ts";
-
-/** out = Xᵀ X − Qᵀ Q of a deflated X. */
-export const storeRest = defineProduct({
-  wgsl: [storeRestWgsl, leadingWgsl, pairWgsl],
-  buffers: { leading: ["read", "rows", 8], out: ["read_write", "rows", "columns"] },
-  sizes: {},
-});
 
 /** high + low += (c² A Aᵀ + β²) ∘ Gᵀ G of deflated A and G. */
 export const hadamardPair = defineProduct({
@@ -242,8 +234,8 @@ async function addLayers(
   };
   const triangle = true;
   for (const { index, scale, shift } of net.layers) {
-    const below = deflated(acts.a[index], leadingSeen);
-    await storeRest(gpu, { buffers: { ...below, out: seen }, triangle }, meter);
+    const { left, right } = deflated(acts.a[index], leadingSeen);
+    await storeProduct(gpu, { buffers: { left, right, out: seen }, triangle }, meter);
     for (const { g, outputs } of signals)
       await hadamardPair(
         gpu,

@@ -13,7 +13,7 @@ import {
 import { activate } from "../../src/stages/1-forward.ts";
 import { mask } from "../../src/stages/2-backward.ts";
 import { hadamard } from "../../src/stages/3-gram.ts";
-import { hadamardPair, storeRest } from "../../src/stages/3-pair.ts";
+import { hadamardPair } from "../../src/stages/3-pair.ts";
 import { bias, tangent } from "../../src/stages/2-tangent.ts";
 import type { Gpu } from "../../src/node.ts";
 import { phi, phiPrime } from "../reference/activations.ts";
@@ -192,11 +192,6 @@ function takenOut(columns: number, kind: Kind, seed: number) {
   return { values, at };
 }
 
-/** The square shapes: products of a matrix with itself. */
-const squares = SHAPES.map(({ depth, columns }, index) => ({ depth, columns, index })).filter(
-  ({ index }) => index % 4 === 0,
-);
-
 /** A matrix's product with itself, and what was taken out of it before. */
 function square(gpu: Gpu, depth: number, columns: number, kind: Kind, index: number) {
   const p = problem({ depth, rows: columns, columns }, kind, index);
@@ -230,19 +225,6 @@ function square(gpu: Gpu, depth: number, columns: number, kind: Kind, index: num
   };
 }
 
-classTest("storeRest: the product but for what is exact of it", async (gpu, plan) => {
-  let worst = 0;
-  for (const { depth, columns, index } of squares)
-    for (const kind of KINDS) {
-      const { label, buffers, rest, bound, destroy } = square(gpu, depth, columns, kind, index);
-      using out = new Guarded(gpu, "out", columns, columns);
-      await storeRest(gpu, { buffers: { ...buffers, out: out.matrix } }, free);
-      worst = Math.max(worst, assertWithin(await out.read(), rest, bound, label).worst);
-      destroy();
-    }
-  report(`${named(plan)}, storeRest`, gpu, worst);
-});
-
 classTest("hadamardPair: what a layer adds, to 29 bits beyond its sums", async (gpu, plan) => {
   let worst = 0;
   for (const outputs of [1, 2, 3, 5])
@@ -265,23 +247,22 @@ classTest("hadamardPair: what a layer adds, to 29 bits beyond its sums", async (
       await hadamardPair(gpu, { buffers, outputs, scale, shift }, free);
       const [h, l] = [await high.read(), await low.read()];
       const pair = Float64Array.from(h, (value, at) => value + l[at]);
-      const factor = Float64Array.from(before, (_, at) => {
+      const seenAt = (at: number) => {
         const [i, j] = [Math.floor(at / columns), at % columns].map((r) => Math.floor(r / outputs));
-        return scale * (seenTaken.at(i, j).top + seenValues[i * samples + j]) + shift;
+        return { ...seenTaken.at(i, j), stored: seenValues[i * samples + j] };
+      };
+      const exact = own.top.map((top, at) => {
+        const { top: first, rest, stored } = seenAt(at);
+        const factor = scale * (first + rest + stored) + shift;
+        return before[at] + lower[at] + factor * (top + own.rest[at]);
       });
-      const factorSize = Float64Array.from(before, (_, at) => {
-        const [i, j] = [Math.floor(at / columns), at % columns].map((r) => Math.floor(r / outputs));
-        return (
-          scale * (Math.abs(seenTaken.at(i, j).top) + Math.abs(seenValues[i * samples + j])) + shift
-        );
-      });
-      const exact = own.top.map(
-        (top, at) => before[at] + lower[at] + factor[at] * (top + own.rest[at]),
-      );
       const bound = own.bound.map((each, at) => {
+        const seen = seenAt(at);
+        const factor = scale * (Math.abs(seen.top) + seen.size + Math.abs(seen.stored)) + shift;
+        const seenError = scale * gamma(9, UW) * (seen.size + Math.abs(seen.stored));
         const size = Math.abs(own.top[at]) + Math.abs(own.rest[at]) + each;
         return (
-          factorSize[at] * each + 2 ** -28 * factorSize[at] * size + 2 ** -45 * Math.abs(before[at])
+          factor * each + (seenError + 2 ** -28 * factor) * size + 2 ** -45 * Math.abs(before[at])
         );
       });
       const label = `${own.label}, outputs ${outputs}`;
