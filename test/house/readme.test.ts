@@ -1,7 +1,7 @@
 /** Examples are run from where they are read: the README, and the docstrings. */
 import { build } from "esbuild";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
@@ -144,3 +144,9 @@ function publicNames(entry: string): string[] {
   );
   return [...new Set([...named, ...functions, ...passedOn])];
 }
+
+test("every link of the README to a file here leads to one", () => {
+  const links = [...readFileSync(readme, "utf8").matchAll(/\]\((?!https?:)([^)#\s]+)/g)];
+  expect(links.length).toBeGreaterThan(20);
+  expect(links.map(([, path]) => path).filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
