@@ -78,11 +78,20 @@ export class Matrix {
     return this.#buffer;
   }
 
-  /** A matrix of its own on the same memory, from the start: the first `rows` rows, or any smaller shape; it dies with this one. */
-  view(rows: number, columns = this.columns): Matrix {
+  /** The first `rows` rows as a matrix of their own on the same memory; it dies with this one. */
+  view(rows: number): Matrix {
+    if (!(rows >= 1 && rows <= this.rows))
+      throw new InputError(
+        `${this.name}: a view of ${rows} rows was asked for, but the matrix has ${this.rows}. Ask for 1 to ${this.rows}.`,
+      );
+    return this.reshape(rows, this.columns);
+  }
+
+  /** The same memory, from its start, as a matrix of another shape that takes no more bytes; it dies with this one. */
+  reshape(rows: number, columns: number): Matrix {
     if (!(rows >= 1 && columns >= 1 && matrixBytes(rows, columns) <= this.bytes))
       throw new InputError(
-        `${this.name}: a view of ${rows} × ${columns} was asked for, but the matrix is ${this.rows} × ${this.columns}. Ask for less.`,
+        `${this.name}: ${rows} × ${columns} was asked for, but it is ${this.rows} × ${this.columns}. Ask for less.`,
       );
     return new Matrix(this.#gpu, this.name, rows, columns, this.buffer, this);
   }

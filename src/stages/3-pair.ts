@@ -221,7 +221,7 @@ async function addLayers(
   const deflated = (matrix: Matrix, leading: Matrix) => {
     const { rows, columns } = matrix;
     const dims = { rows, columns, stride: Math.ceil(columns / SKETCHED) };
-    const rest = room.view(rows, columns);
+    const rest = room.reshape(rows, columns);
     const led = { matrix, directions: directions.view(rows), moments };
     lead(gpu, { dims, buffers: led, groups: [1], flops: 200 * rows });
     deflate(gpu, {

@@ -396,6 +396,15 @@ describe("matrices", () => {
     ])
       await expectRefused(() => gpu.read(m, {}, first, count), /^m: .* 3 /);
     for (const rows of [0, 4, NaN]) await expectRefused(() => m.view(rows), /^m: a view/);
+    // 16 × 16 values are what it takes with its padding.
+    expect(await gpu.read(m.reshape(1, 9))).toEqual(Float32Array.of(1, 2, 0, 0, 0, 0, 0, 0, 0));
+    for (const [rows, columns] of [
+      [1, 17],
+      [17, 1],
+      [1, 0],
+      [1, NaN],
+    ])
+      await expectRefused(() => m.reshape(rows, columns), /^m: .* was asked for/);
     await expectRefused(() => gpu.writeBits(m, 3, Float32Array.of(1, 2)), /^m: /);
   });
 });
