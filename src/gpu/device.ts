@@ -33,19 +33,8 @@ const FEATURES: readonly string[] = ["subgroups"];
  */
 export async function openGpu(options: OpenOptions): Promise<Gpu> {
   checkOptions("openGpu", options, [
-    "gpu",
-    "adapter",
-    "device",
-    "limits",
-    "hold",
-    "pause",
-    "breathe",
-    "description",
-    "search",
-    "store",
-    "classes",
-    "features",
-    "runtime",
+    ...["gpu", "adapter", "device", "limits", "hold", "pause", "breathe", "description"],
+    ...["search", "store", "classes", "features", "runtime"],
   ]);
   const given = (["gpu", "adapter", "device"] as const).filter((key) => options[key] !== undefined);
   if (options.limits) {

@@ -185,13 +185,8 @@ export async function gramPair(
 export function pairPlan(net: Network, n: number, plan: GramPlan): GramPlan {
   const { rows } = plan;
   const shapes = factorShapes(net, n, rows);
-  const more: Shape[] = [
-    ...([[rows, rows], largest(shapes), [deepest(shapes), 4], [2, 16]] as const),
-    ...([
-      [rows, 8],
-      [n, 8],
-    ] as const),
-  ];
+  const depth = deepest(shapes);
+  const more: Shape[] = [[rows, rows], largest(shapes), [depth, 4], [2, 16], [rows, 8], [n, 8]];
   return { ...plan, bytes: more.reduce((sum, shape) => sum + matrixBytes(...shape), plan.bytes) };
 }
 

@@ -5,11 +5,9 @@ import { checkOptions, ownValues, type Values } from "../gpu/values.ts";
 import { SLACK } from "../stages/0-double.ts";
 import type { Network } from "../stages/0-network.ts";
 import { normals64 } from "../stages/0-normal.ts";
-import { uploadWeights, type DeviceWeights, type LayerWeights } from "../stages/0-weights.ts";
-import { forward, type Activations } from "../stages/1-forward.ts";
+import { uploadWeights, type LayerWeights } from "../stages/0-weights.ts";
+import { forward } from "../stages/1-forward.ts";
 import { decideKinks, type Kinks } from "../stages/1-kinks.ts";
-import { backward } from "../stages/2-backward.ts";
-import { drawnSamples, exactKernel, inputsOf } from "../stages/3-exact.ts";
 import { inner } from "../stages/4-krylov.ts";
 import {
   CONFIDENCE,
@@ -25,7 +23,7 @@ import { leastAtMost, tripletIntervals } from "./tripletIntervals.ts";
 
 /** Vectors of either side at the most: more of them cost more to keep orthogonal than they save. */
 const BASIS = 192;
-/** Random vectors that ‖H‖_F and the products' errors are estimated with. */
+/** Random vectors that ‖H‖_F is estimated with. */
 const PROBES = 4;
 
 /** Half widths of a lower σ that is told from 0, as a share of it. */
@@ -61,8 +59,8 @@ export interface OperatorPlan {
  * 2⁻⁴⁴ · λ_max, where H in f32 has none below 2⁻²². Then every interval is measured in f64 on the CPU.
  *
  * @param inputs f32 [n, net.inputs] row-major
- * @returns top values converge in tens of steps; bottom ones in hundreds where they are set apart, else not. Of those, and of values that rounding hides, only
- * 0 ≤ λ ≤ their upper bounds is said, and `condition` is null. `effectiveRank` is an estimate by 4 random vectors
+ * @returns top values converge in tens of steps; bottom ones in hundreds where they are set apart, else not. Of those, and
+ * of values that rounding hides, only 0 ≤ λ ≤ their upper bounds is said, and `condition` is null. `effectiveRank` is an estimate by 4 random vectors
  *
  * **Error** each interval holds an eigenvalue of its own for sure, whatever rounding did: residuals are computed in f64,
  * with ‖δJ‖ as `exactKernel` bounds it. Sure as well: the i-th largest is not below its interval, the i-th smallest not
@@ -228,67 +226,4 @@ function checked(options: OperatorOptions, order: number, parameters: number) {
   const room = Math.floor((memory - bytesOf(0)) / (4 * pair));
   const basis = Math.min(least, Math.max(fewest, BASIS), room);
   return { ends, top, zeros, steps, plan: { basis, bytes: bytesOf(basis) } };
-}
-
-/** tr H = Σ_l Σ_i,o (c² ‖a_i‖² + β²) ‖g_io‖², from what the device holds. */
-export async function traceOf(
-  gpu: Gpu,
-  net: Network,
-  weights: DeviceWeights,
-  acts: Activations,
-  job: Job,
-): Promise<number> {
-  using signals = await backward(gpu, net, weights, acts, job);
-  let trace = 0;
-  for (const { index, scale, shift } of net.layers) {
-    const [a, g] = [acts.a[index], signals.g[index]];
-    const seen = columnSquares(await gpu.read(a, job), a.columns);
-    const back = columnSquares(await gpu.read(g, job), g.columns);
-    back.forEach((size, column) => {
-      const sample = Math.floor(column / net.outputs);
-      trace += (scale * scale * seen[sample] + shift * shift) * size;
-    });
-  }
-  return trace;
-}
-
-function columnSquares(values: Float32Array, columns: number): Float64Array {
-  const sums = new Float64Array(columns);
-  for (let at = 0; at < values.length; at++) sums[at % columns] += values[at] ** 2;
-  return sums;
-}
-
-/**
- * rms of (ΔH v)_i / √(H_ii Σ v_j² H_jj) over the rows i of drawn samples, for random v that are 0 elsewhere: what the
- * entries of H seem to be off by, relatively to √(H_ii H_jj).
- */
-export async function productError(
-  gpu: Gpu,
-  net: Network,
-  weights: readonly LayerWeights[],
-  inputs: Values,
-  order: number,
-  times: (v: Float64Array) => Promise<Float64Array>,
-  job: Job,
-): Promise<number> {
-  const samples = drawnSamples(inputs.length / net.inputs);
-  const own = inputsOf(inputs, net.inputs, samples);
-  const { gram, order: size } = await exactKernel(gpu, net, weights, own, false, job);
-  const at = (row: number) =>
-    samples[Math.floor(row / net.outputs)] * net.outputs + (row % net.outputs);
-  let sum = 0;
-  for (let probe = 0; probe < PROBES; probe++) {
-    const small = normals64(100 + probe, size).map(Math.fround);
-    const v = new Float64Array(order);
-    small.forEach((value, row) => (v[at(row)] = value));
-    const found = await times(v);
-    let weight = 0;
-    small.forEach((value, row) => (weight += value * value * gram[row * size + row]));
-    for (let i = 0; i < size; i++) {
-      const exact = inner(gram.subarray(i * size, (i + 1) * size), small);
-      const scale = gram[i * size + i] * weight;
-      if (scale > 0) sum += (found[at(i)] - exact) ** 2 / scale;
-    }
-  }
-  return Math.sqrt(sum / (PROBES * size));
 }

@@ -8,6 +8,7 @@ import {
 } from "../../src/stages/0-product.ts";
 import { BLOCK, factor, reverse, schur, substitute } from "../../src/stages/4-factor.ts";
 import { assertWithin, gamma, OMEGA, UW } from "../reference/compare.ts";
+import { sums } from "../reference/product.ts";
 import { gpuTest } from "../gpu.ts";
 import { Guarded, padded, report, sample } from "./guarded.ts";
 import { around } from "./sizes.ts";
@@ -22,20 +23,6 @@ function triangle(n: number, seed: number): Float32Array<ArrayBuffer> {
     if (i > j) return 0;
     return i === j ? 1 + Math.abs(value) : value / Math.sqrt(n);
   });
-}
-
-/** Σ_k a[k, i] · b[k, j] and Σ_k |a[k, i] · b[k, j]| in f64. */
-function sums(a: Float32Array, b: Float32Array, depth: number, rows: number, columns: number) {
-  const sum = new Float64Array(rows * columns);
-  const size = new Float64Array(rows * columns);
-  for (let k = 0; k < depth; k++)
-    for (let i = 0; i < rows; i++)
-      for (let j = 0; j < columns; j++) {
-        const term = a[k * rows + i] * b[k * columns + j];
-        sum[i * columns + j] += term;
-        size[i * columns + j] += Math.abs(term);
-      }
-  return { sum, size };
 }
 
 gpuTest("factor: a corner's factor, its pivots, and nothing else, at every size", async (gpu) => {

@@ -11,6 +11,7 @@ import {
   type MatrixShape,
 } from "../../src/stages/0-subgroupMatrix.ts";
 import { assertWithin, gamma, UW } from "../reference/compare.ts";
+import { sums } from "../reference/product.ts";
 import { gpuTest } from "../gpu.ts";
 import { Guarded, report, sample } from "./guarded.ts";
 
@@ -111,15 +112,7 @@ for (const shape of SHAPES)
             );
           const a = spread(sample("normal", depth * rows, 1), rows, 1);
           const b = spread(sample("normal", depth * columns, 2), columns, -1);
-          const sum = new Float64Array(rows * columns);
-          const size = new Float64Array(rows * columns);
-          for (let k = 0; k < depth; k++)
-            for (let i = 0; i < rows; i++)
-              for (let j = 0; j < columns; j++) {
-                const term = a[k * rows + i] * b[k * columns + j];
-                sum[i * columns + j] += term;
-                size[i * columns + j] += Math.abs(term);
-              }
+          const { sum, size } = sums(a, b, depth, rows, columns);
           using left = gpu.upload("left", depth, rows, a);
           using right = gpu.upload("right", depth, columns, b);
           using out = new Guarded(gpu, "out", rows, columns);

@@ -18,6 +18,7 @@ import { bias, tangent } from "../../src/stages/2-tangent.ts";
 import type { Gpu } from "../../src/node.ts";
 import { phi, phiPrime } from "../reference/activations.ts";
 import { assertWithin, gamma, U, UW } from "../reference/compare.ts";
+import { sums } from "../reference/product.ts";
 import { gpuTest } from "../gpu.ts";
 import { Guarded, KINDS, padded, report, sample, type Kind } from "./guarded.ts";
 import { around, shapes } from "./sizes.ts";
@@ -56,15 +57,7 @@ function problem(
 ): Problem {
   const left = sample(kind, depth * rows, 2 * index + 1);
   const right = sample(kind, depth * columns, 2 * index + 2);
-  const sum = new Float64Array(rows * columns);
-  const size = new Float64Array(rows * columns);
-  for (let k = 0; k < depth; k++)
-    for (let i = 0; i < rows; i++)
-      for (let j = 0; j < columns; j++) {
-        const term = left[k * rows + i] * right[k * columns + j];
-        sum[i * columns + j] += term;
-        size[i * columns + j] += Math.abs(term);
-      }
+  const { sum, size } = sums(left, right, depth, rows, columns);
   const label = `${kind} depth ${depth}, rows ${rows}, columns ${columns}`;
   return { depth, rows, columns, kind, index, left, right, sum, size, label };
 }
@@ -194,17 +187,10 @@ function takenOut(columns: number, kind: Kind, seed: number) {
 
 /** A matrix's product with itself, and what was taken out of it before. */
 function square(gpu: Gpu, depth: number, columns: number, kind: Kind, index: number) {
-  const p = problem({ depth, rows: columns, columns }, kind, index);
-  const own = { ...p, sum: p.sum.fill(0), size: p.size.fill(0) };
-  for (let k = 0; k < depth; k++)
-    for (let i = 0; i < columns; i++)
-      for (let j = 0; j < columns; j++) {
-        const term = p.left[k * columns + i] * p.left[k * columns + j];
-        own.sum[i * columns + j] += term;
-        own.size[i * columns + j] += Math.abs(term);
-      }
+  const values = sample(kind, depth * columns, 2 * index + 1);
+  const p = sums(values, values, depth, columns, columns);
   const taken = takenOut(columns, kind, index + 50);
-  const left = gpu.upload("left", depth, columns, p.left);
+  const left = gpu.upload("left", depth, columns, values);
   const leading = gpu.upload("leading", columns, 8, taken.values);
   const parts = p.sum.map((_, at) => taken.at(Math.floor(at / columns), at % columns).top);
   const rest = p.sum.map((sum, at) => sum + taken.at(Math.floor(at / columns), at % columns).rest);
@@ -216,7 +202,7 @@ function square(gpu: Gpu, depth: number, columns: number, kind: Kind, index: num
   );
   const destroy = () => [left, leading].forEach((matrix) => matrix.destroy());
   return {
-    label: p.label,
+    label: `${kind} depth ${depth}, columns ${columns}`,
     buffers: { left, right: left, leading },
     top: parts,
     rest,
