@@ -69,7 +69,7 @@ const declared = (wgsl) =>
     .filter(([all, name]) => !all.startsWith("@compute") && name !== "Dims")
     .map(([, name]) => name);
 
-/** Short names for what only one of all shaders speaks of, no two alike. */
+/** Short names for what shaders declare and no table speaks of, no two alike. */
 function ownNames() {
   const folder = join(root, "shaders");
   const files = readdirSync(folder, { recursive: true })
@@ -80,8 +80,11 @@ function ownNames() {
   for (const file of files)
     for (const word of wordsOf(file)) count.set(word, (count.get(word) ?? 0) + 1);
   const short = shortNames("ABCDEFGHIJKLMNOPQRSTUVWXYZ", count);
-  const own = files.flatMap(declared).filter((name) => count.get(name) === 1);
-  return new Map(own.map((name) => [name, short.next().value]));
+  // Members, parameters, bindings and sizes have a colon behind their names.
+  const others = new Set(files.flatMap((file) => file.match(/\w+(?=\s*:)/g)));
+  const own = new Set(files.flatMap(declared).filter((name) => !others.has(name)));
+  const oftenFirst = [...own].sort((a, b) => count.get(b) - count.get(a));
+  return new Map(oftenFirst.map((name) => [name, short.next().value]));
 }
 
 /** A function's parameters and variables under short names: nothing outside it sees them. */

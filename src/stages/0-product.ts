@@ -1,4 +1,5 @@
 import addWgsl from "../../shaders/fragments/add.wgsl";
+import handedWgsl from "../../shaders/fragments/handed.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
 import operandsWgsl from "../../shaders/fragments/operands.wgsl";
 import partialWgsl from "../../shaders/fragments/partial.wgsl";
@@ -57,9 +58,9 @@ export const PRODUCT_CLASSES = {
     tile: (sizes: ProductSizes) => [8, wide(sizes)],
   },
   productBroadcast: {
-    wgsl: broadcastWgsl,
+    wgsl: [broadcastWgsl, handedWgsl].join("\n"),
     sizes: { LANES: 16, SUBGROUP: 4 },
-    tile: (sizes: ProductSizes) => [16, wide(sizes)],
+    tile: (sizes: ProductSizes) => [4 * (sizes.SUBGROUP ?? 4), wide(sizes)],
   },
   productStaged: { wgsl: stagedWgsl, sizes: {}, tile: () => [64, 64] },
   productStagedWide: { wgsl: stagedWideWgsl, sizes: {}, tile: () => [64, 128] },

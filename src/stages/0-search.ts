@@ -59,15 +59,17 @@ const free = async (): Promise<void> => {};
 export function productCandidates(gpu: Gpu): ProductPlan[] {
   const software = gpu.device.adapterInfo?.isFallbackAdapter ?? false;
   const groups = software ? 4 : 256;
-  const own = Math.min(8, gpu.subgroupLanes);
+  // A lane adds up 16 values for each lane that it hears of: a GPU has registers for 64, software has memory.
+  const own = Math.min(software ? 8 : 4, gpu.subgroupLanes);
   const registers = [16, 8, 32].map((LANES) => ({
     class: "productRegisters" as const,
     sizes: { LANES },
     groups,
   }));
-  const broadcast = (own >= 4 ? [1, 2, 4] : []).map((times) => ({
+  const lanes = software ? [own, 2 * own, 4 * own] : [8, 16, 32];
+  const broadcast = (own < 4 ? [] : lanes).map((LANES) => ({
     class: "productBroadcast" as const,
-    sizes: { LANES: own * times, SUBGROUP: own },
+    sizes: { LANES, SUBGROUP: own },
     groups,
   }));
   const staged = (["productStaged", "productStagedWide"] as const).map((name) => ({
