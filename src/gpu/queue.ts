@@ -103,6 +103,12 @@ export class Queue {
     return Math.max(2 ** 26, (this.#flopsPerMs * SUBMISSION_MS) / 2);
   }
 
+  /** @internal what a search measured, to plan with until more is known */
+  expect(flopsPerMs: number): void {
+    this.#flopsPerMs = flopsPerMs;
+    this.#measured = true;
+  }
+
   /** @internal records one dispatch; `defineShader` is the way to call it */
   dispatch(
     shader: ShaderLayout,

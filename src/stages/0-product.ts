@@ -245,7 +245,8 @@ export function defineProduct<B extends string, S extends string>(
       sizes: Readonly<Record<string, number>>,
     ) => {
       const flops = 2 * high * wide * depth;
-      const most = Math.max(1, Math.floor(gpu.queue.dispatchFlops / flops));
+      // So many tiles run side by side, and take no longer than one.
+      const most = Math.max(plan.groups, Math.floor(gpu.queue.dispatchFlops / flops));
       for (let firstTile = 0; firstTile < tiles; firstTile += most) {
         const lastTile = Math.min(tiles, firstTile + most);
         const down = ceil(lastTile - firstTile, gpu.limits.maxComputeWorkgroupsPerDimension);

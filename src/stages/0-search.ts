@@ -107,7 +107,10 @@ export function tuned(gpu: Gpu): Promise<Tuning> {
   const made = gpu.host.search === false ? Promise.resolve(fixed()) : search(gpu);
   tunings.set(gpu, made);
   made.then(
-    (tuning) => rates.set(gpu, tuning.rates),
+    (tuning) => {
+      rates.set(gpu, tuning.rates);
+      if (tuning.from !== "fixed") gpu.queue.expect(tuning.rates.flops / 1000);
+    },
     // A failure is not kept: whoever asks next may be luckier.
     () => tunings.delete(gpu),
   );
