@@ -72,6 +72,8 @@ export interface Peers {
 
 const ROUNDS = 9;
 const FEWEST = 3;
+/** Before each turn: threads that wait for more work of the one before by asking for it give up by then. */
+const REST_MS = 200;
 const MOST_MS = 20_000;
 /** What takes this long to warm up is not warmed up further, and timed once. */
 const SLOW_MS = 5_000;
@@ -132,6 +134,7 @@ export async function versus(
       round++
     ) {
       signal?.throwIfAborted();
+      await clock.sleep?.(REST_MS);
       const { ms } = await watch.time(async () => {
         await prepared.run();
         gpu.queue.submit();
@@ -140,6 +143,7 @@ export async function versus(
       for (const { peer, job, rounds, ms, cpuMs } of jobs) {
         if (failed.has(peer) || round >= rounds) continue;
         try {
+          await clock.sleep?.(REST_MS);
           const sample = await job.run();
           ms.push(sample.ms);
           cpuMs.push(sample.cpuMs);
