@@ -1,4 +1,4 @@
-// with fragments/load.wgsl
+// with fragments/load.wgsl, fragments/fewBits.wgsl
 // deflate — takes a matrix's leading directions out of it.
 //
 //   X = C Q + B        (Xᵀ X)[i, j] = (Qᵀ Q)[i, j] + (Bᵀ B + Qᵀ Y + Yᵀ Q)[i, j]        Y = Cᵀ B + (Cᵀ C − 1) Q / 2
@@ -10,7 +10,7 @@
 //       moments     f32 [2, 16]              Cᵀ C
 // out   rest        f32 [rows, columns]      B
 //       leading     f32 [columns, 8]         Qᵀ and Yᵀ; values 8 to 15 of a row, padding, are not written
-// grid  [⌈padded(columns) / 32⌉]; one workgroup eight vec4 of columns, one lane every 16th row of one
+// grid  [⌈padded(columns) / 64⌉]; one workgroup 16 vec4 of columns, one lane every 16th row of two
 // error Q is Cᵀ X on a grid of 2^(1 + exponent of the column's largest − 10), so that C Q and Qᵀ Q are exact;
 //       |Q − Cᵀ X| ≤ a grid's half + γ(k) · |C|ᵀ |X|; |B − (X − C Q)| ≤ u |B|, u = 2⁻²³;
 //       |Y − exact| ≤ γ(k) · (|C|ᵀ |B| + |Cᵀ C − 1| |Q| / 2), k = ⌈rows / 16⌉ + 24
@@ -29,46 +29,59 @@ struct Dims {
 
 const ACROSS = 8u;
 const DOWN = 16u;
-const BITS = 10u;
 var<workgroup> parts: array<vec4f, 512>;
 var<workgroup> whole: array<vec4f, 32>;
 
 @compute @workgroup_size(ACROSS, DOWN)
 fn deflate(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let pitch = pitch4(dims.columns);
-  let column4 = ACROSS * group.x + local.x;
-  // Lanes past the end take part in the sums, with nothing.
-  let inside = 4u * column4 < padded(dims.columns);
-  let rows = select(0u, dims.rows, inside);
+  // Two vec4 of columns a lane. Lanes past the end take part in the sums, with nothing.
+  let x4 = 2u * ACROSS * group.x + local.x;
+  let y4 = x4 + ACROSS;
+  let hasY = 4u * y4 < padded(dims.columns);
+  let rows = select(0u, dims.rows, 4u * x4 < padded(dims.columns));
   // Four columns' coefficients, each by four directions.
-  var sums = mat4x4f();
+  var sx = mat4x4f();
+  var sy = mat4x4f();
   for (var k = local.y; k < rows; k += DOWN) {
-    sums += outer(directions[k * pitch4(4u)], matrix[k * pitch + column4]);
+    let c = directions[k * pitch4(4u)];
+    let x = matrix[k * pitch + x4];
+    let y = matrix[k * pitch + y4];
+    sx += outer(c, x);
+    sy += outer(c, y);
   }
-  var q = total(local, sums);
-  for (var j = 0u; j < 4u; j++) {
-    q[j] = leadingBits(q[j]);
-  }
-  sums = mat4x4f();
+  let qx = leadingBits(total(local, sx));
+  let qy = leadingBits(total(local, sy));
+  sx = mat4x4f();
+  sy = mat4x4f();
   for (var k = local.y; k < rows; k += DOWN) {
     let c = directions[k * pitch4(4u)];
     // Exact: c q adds up multiples of one number, of at most 24 bits.
-    let left = matrix[k * pitch + column4] - c * q;
-    rest[k * pitch + column4] = left;
-    sums += outer(c, left);
+    let x = matrix[k * pitch + x4] - c * qx;
+    let y = matrix[k * pitch + y4] - c * qy;
+    rest[k * pitch + x4] = x;
+    if hasY {
+      rest[k * pitch + y4] = y;
+    }
+    sx += outer(c, x);
+    sy += outer(c, y);
   }
-  let inner = total(local, sums);
-  if !inside {
+  finish(local.y, x4, qx, total(local, sx));
+  finish(local.y, y4, qy, total(local, sy));
+}
+
+// The padding below four columns, and what was taken out of them.
+fn finish(down: u32, column4: u32, q: mat4x4f, inner: mat4x4f) {
+  if 4u * column4 >= padded(dims.columns) {
     return;
   }
-  for (var k = dims.rows + local.y; k < padded(dims.rows); k += DOWN) {
-    rest[k * pitch + column4] = vec4f();
+  for (var k = dims.rows + down; k < padded(dims.rows); k += DOWN) {
+    rest[k * pitch4(dims.columns) + column4] = vec4f();
   }
-  let j = local.y;
-  if j < 4u {
-    let at = (4u * column4 + j) * pitch4(8u);
-    leading[at] = q[j];
-    leading[at + 1u] = inner[j] + 0.5 * (excess() * q[j]);
+  if down < 4u {
+    let at = (4u * column4 + down) * pitch4(8u);
+    leading[at] = q[down];
+    leading[at + 1u] = inner[down] + 0.5 * (excess() * q[down]);
   }
 }
 
@@ -103,16 +116,4 @@ fn total(local: vec3u, own: mat4x4f) -> mat4x4f {
   workgroupBarrier();
   let at = local.x;
   return mat4x4f(whole[at], whole[ACROSS + at], whole[2u * ACROSS + at], whole[3u * ACROSS + at]);
-}
-
-// Rounded to 10 bits on one grid; 0 where that grid would not be of normal numbers.
-fn leadingBits(x: vec4f) -> vec4f {
-  let size = abs(x);
-  let exponent = (bitcast<u32>(max(max(size.x, size.y), max(size.z, size.w))) >> 23u) + 1u;
-  if exponent <= BITS || exponent > 254u {
-    return vec4f();
-  }
-  let grid = bitcast<f32>((exponent - BITS) << 23u);
-  // By way of integers: what is left of an addition of 1.5 · 2²³ a compiler may take for nothing.
-  return vec4f(vec4i(round(x / grid))) * grid;
 }

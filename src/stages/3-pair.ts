@@ -1,3 +1,4 @@
+import fewBitsWgsl from "../../shaders/fragments/fewBits.wgsl";
 import hadamardPairWgsl from "../../shaders/fragments/hadamardPair.wgsl";
 import leadingWgsl from "../../shaders/fragments/leading.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
@@ -47,7 +48,7 @@ export const lead = defineShader({
 
 export const deflate = defineShader({
   name: "deflate",
-  wgsl: [deflateWgsl, loadWgsl],
+  wgsl: [deflateWgsl, loadWgsl, fewBitsWgsl],
   dims: ["rows", "columns"],
   buffers: {
     matrix: ["read", "rows", "columns"],
@@ -222,7 +223,7 @@ async function addLayers(
     deflate(gpu, {
       dims,
       buffers: { ...led, rest, leading },
-      groups: [Math.ceil(columns / 32)],
+      groups: [Math.ceil(columns / 64)],
       flops: 26 * rows * columns,
     });
     return { left: rest, right: rest, leading };

@@ -136,7 +136,7 @@ gpuTest(
       deflate(gpu, {
         dims: { rows, columns },
         buffers: { ...buffers, rest: rest.matrix, leading: leading.matrix },
-        groups: [Math.ceil(columns / 32)],
+        groups: [Math.ceil(columns / 64)],
         flops: 1,
       });
       const c = await gpu.read(directions);
