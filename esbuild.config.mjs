@@ -39,13 +39,15 @@ export function withoutComments(wgsl) {
     .map((line) =>
       line
         .trim()
-        .replace(/ *([-+]?[;,{}()[\]=*%|^:]) */g, "$1")
+        .replace(/ *([-+<>!=]?[;,{}()[\]=*%|^:]) */g, "$1")
         // Only between operands, where no two signs become one.
+        // A number takes the type of what stands before it.
+        .replace(/(?<=[\w)\]] ?(?:[-+*\/%<>&|]|[<>=!]=|<<|>>) ?\d+)u\b/g, "")
         .replace(/(?<=[\w)\]]) ?(\+|-|\/|<|>|&|<<|>>|&&|->) (?=[\w(])/g, "$1"),
     )
     .filter(Boolean)
     .join("\n")
-    .replace(/([;{},])\n/g, "$1");
+    .replace(/([;{},(])\n/g, "$1");
 }
 
 const WORD = /(?<![.\w])[A-Za-z_]\w*/g;

@@ -30,12 +30,11 @@ fn mirror(@builtin(global_invocation_id) id: vec3u) {
   var turned = transpose(mat4x4f(a, b, c, d));
   let to = 4u * row4 * pitch + column4;
   // On the diagonal each row keeps what lies below it.
-  let lanes = vec4u(0u, 1u, 2u, 3u);
   for (var i = 0u; i < 4u; i++) {
     let at = to + i * pitch;
     var value = turned[i];
     if row4 == column4 {
-      value = select(matrix[at], value, lanes > vec4u(i));
+      value = select(matrix[at], value, vec4u(0u, 1u, 2u, 3u) > vec4u(i));
     }
     matrix[at] = value;
   }

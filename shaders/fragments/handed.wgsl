@@ -59,10 +59,8 @@ fn addRows(t: ptr<function, Rows>, s: Rows) {
   addQuad(&(*t).q1, s.q1);
   addQuad(&(*t).q2, s.q2);
   addQuad(&(*t).q3, s.q3);
-  if SUBGROUP > 4u {
-    addQuad(&(*t).q4, s.q4);
-    addQuad(&(*t).q5, s.q5);
-    addQuad(&(*t).q6, s.q6);
-    addQuad(&(*t).q7, s.q7);
-  }
+  addQuad(&(*t).q4, s.q4);
+  addQuad(&(*t).q5, s.q5);
+  addQuad(&(*t).q6, s.q6);
+  addQuad(&(*t).q7, s.q7);
 }

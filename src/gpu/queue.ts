@@ -72,8 +72,6 @@ export class Queue {
   #recordedFlops = 0;
   #waiting: Batch[] = [];
   #flopsPerMs = 4e6;
-  /** Whether that rate was measured yet, and is no guess. */
-  #measured = false;
   /** Whether a pipeline was made since the last submission. */
   #fresh = false;
 
@@ -106,7 +104,6 @@ export class Queue {
   /** @internal what a search measured, to plan with until more is known */
   expect(flopsPerMs: number): void {
     this.#flopsPerMs = flopsPerMs;
-    this.#measured = true;
   }
 
   /** @internal records one dispatch; `defineShader` is the way to call it */
@@ -242,9 +239,7 @@ export class Queue {
     }
     // A few operations take as long as asking does.
     if (took < SUBMISSION_MS / 10) return;
-    const weight = this.#measured ? 0.5 : 1;
-    this.#flopsPerMs = Math.max(1e4, this.#flopsPerMs + weight * (flops / took - this.#flopsPerMs));
-    this.#measured = true;
+    this.#flopsPerMs = Math.max(1e4, (this.#flopsPerMs + flops / took) / 2);
   }
 
   #pipeline(shader: ShaderLayout, sizes: Readonly<Record<string, number>>): Pipeline {

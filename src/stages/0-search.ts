@@ -66,10 +66,9 @@ export function productCandidates(gpu: Gpu): ProductPlan[] {
     sizes: { LANES },
     groups,
   }));
-  const lanes = software ? [own, 2 * own, 4 * own] : [8, 16, 32];
-  const broadcast = (own < 4 ? [] : lanes).map((LANES) => ({
+  const broadcast = (own < 4 ? [] : [1, 2, 4]).map((times) => ({
     class: "productBroadcast" as const,
-    sizes: { LANES, SUBGROUP: own },
+    sizes: { LANES: times * (software ? own : 8), SUBGROUP: own },
     groups,
   }));
   const staged = (["productStaged", "productStagedWide"] as const).map((name) => ({

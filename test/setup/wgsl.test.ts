@@ -12,9 +12,10 @@ test.each([
   ["a // /*\nb // */", "a\nb"],
   ["if (a < -b) {\n  f(a, b);\n}", "if(a < -b){f(a,b);}"],
   ["a / b * c", "a/b*c"],
-  ["a - -b + c < d && e >= f", "a - -b+c<d&&e >=f"],
+  ["a - -b + c < d && e >= f", "a - -b+c<d&&e>=f"],
   ["fn f(a: f32) -> f32 { return a - b; }", "fn f(a:f32)->f32{return a-b;}"],
   ["a\r\n\n  b // c\u2028d", "a\nb\nd"],
+  ["if a >= 4u { b = c[2u] << 3u; }", "if a>=4{b=c[2u]<<3;}"],
   ["/* a\nb */fn f() {}", "fn f(){}"],
 ])("a release strips %j to %j", (wgsl, bare) => {
   expect(withoutComments(wgsl)).toBe(bare);
