@@ -40,9 +40,9 @@ export function withoutComments(wgsl) {
       line
         .trim()
         .replace(/ *([-+<>!=]?[;,{}()[\]=*%|^:]) */g, "$1")
-        // Only between operands, where no two signs become one.
         // A number takes the type of what stands before it.
         .replace(/(?<=[\w)\]] ?(?:[-+*\/%<>&|]|[<>=!]=|<<|>>) ?\d+)u\b/g, "")
+        // Only between operands, where no two signs become one.
         .replace(/(?<=[\w)\]]) ?(\+|-|\/|<|>|&|<<|>>|&&|->) (?=[\w(])/g, "$1"),
     )
     .filter(Boolean)

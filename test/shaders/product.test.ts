@@ -93,6 +93,7 @@ const PLANS: readonly ProductPlan[] = [
   { class: "productRegisters", sizes: { LANES: 16 }, groups: 1 },
   { class: "productRegisters", sizes: { LANES: 8 }, groups: 1 },
   { class: "productBroadcast", sizes: { LANES: 4, SUBGROUP: 4 }, groups: 1 },
+  { class: "productBroadcast", sizes: { LANES: 16, SUBGROUP: 4 }, groups: 1 },
   { class: "productBroadcast", sizes: { LANES: 8, SUBGROUP: 8 }, groups: 1 },
   { class: "productBroadcast", sizes: { LANES: 16, SUBGROUP: 8 }, groups: 1 },
   { class: "productStaged", sizes: {}, groups: 1 },
