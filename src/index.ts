@@ -30,13 +30,7 @@ export {
   type Spectrum,
   type SpectrumOptions,
 } from "./stages/5-spectrum.ts";
-export {
-  cholesky,
-  type Cholesky,
-  type HostMatrix,
-  type Indefinite,
-  type Solution,
-} from "./stages/4-cholesky.ts";
+export type { HostMatrix, Indefinite, Solution } from "./stages/4-cholesky.ts";
 export { greatestEigenvalue, leastEigenvalue } from "./stages/5-extremes.ts";
 export { diagnose, type Finding } from "./stages/5-diagnosis.ts";
 export { boundedSpectrum, isSolved, type BoundedMatrix } from "./stages/5-bounded.ts";

@@ -14,6 +14,7 @@ export {
   meter as _meter,
   norm64 as _norm64,
   PANEL as _PANEL,
+  rowNorms as _rowNorms,
   rowProducts as _rowProducts,
   SLACK as _SLACK,
   turned as _turned,
@@ -38,6 +39,7 @@ export {
   fillSignals as _fillSignals,
   mask as _mask,
 } from "./stages/2-backward.ts";
+export { hostFactor as _hostFactor, substitute as _substitute } from "./stages/4-cholesky.ts";
 export { denseEigen as _denseEigen } from "./stages/4-dense.ts";
 export {
   addLayers as _addLayers,

@@ -45,7 +45,7 @@ export interface NtkOptions extends GramOptions, EigenvalueChoice {
   /**
    * `fast`: H in f32 on the device. `compensated` (default): H of the same f32 activations and signals, exact in what most
    * samples share, always layer by layer; intervals of both from samples recomputed in f64. `verified`: all in f64 on the
-   * CPU, up to n · O = 4096; intervals that are guaranteed.
+   * CPU, up to n · O = 4096, or 16384 for the two ends alone; intervals that are guaranteed.
    */
   readonly precision?: Precision;
 }
@@ -157,7 +157,7 @@ async function verified(
   how: GramOptions,
   which: EigenvalueChoice,
 ): Promise<Omit<Ntk, "diagnosis">> {
-  checkSolvable(planGram(gpu, net, sampleCount("ntk", net, inputs), 0, how).rows);
+  checkSolvable(planGram(gpu, net, sampleCount("ntk", net, inputs), 0, how).rows, which);
   checkWeights(net, values);
   const kernel = await exactKernel(gpu, net, values, inputs, how.outputs === "trace", how);
   const found = await boundedSpectrum(gpu, kernel, which);

@@ -14,6 +14,7 @@ export {
   type Run,
   type Statement,
 } from "./theory/certificate.ts";
+export { cholesky, type Cholesky } from "./theory/cholesky.ts";
 export {
   operatorDensity,
   spectralDensity,

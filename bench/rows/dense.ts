@@ -1,6 +1,7 @@
-import { cholesky, type Gpu } from "../../src/index.ts";
+import type { Gpu } from "../../src/index.ts";
 import { rowProducts } from "../../src/stages/0-double.ts";
 import { denseEigen, denseValues, solverBound } from "../../src/stages/4-dense.ts";
+import { cholesky } from "../../src/theory.ts";
 import { normals, withSpectrum, type KnownSpectrum } from "../../test/reference/eigen.ts";
 import { uniform } from "../random.ts";
 import type { Prepared, Row } from "../run.ts";

@@ -1,7 +1,7 @@
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { chain64, gamma64, norm64, rowNorms, rowProducts, SLACK, turns, U64 } from "./0-double.ts";
+import { chain64, gamma64, rowProducts, SLACK, turns, U64 } from "./0-double.ts";
 
 /** A symmetric matrix in f64 on the host. */
 export interface HostMatrix {
@@ -18,21 +18,15 @@ export interface Solution {
   readonly backwardErrors: Float64Array;
 }
 
-/** A + shift = L Lᵀ: what follows from it. */
-export interface Cholesky {
+/** A + shift = L Lᵀ in f64, and what follows from it. */
+export interface HostFactor {
   readonly definite: true;
+  /** L [n, n]; 0 above the diagonal. */
+  readonly lower: Float64Array;
   /** log det(A + shift). */
   readonly logDet: number;
   /** A number that λ_min(A) is surely not below: that L could be computed proves it. */
   readonly least: number;
-  /**
-   * Solves for several right-hand sides, refined by residuals until they are those of f64.
-   *
-   * @param right [columns, n]: one right-hand side a row
-   *
-   * **Cost** about 8 n² flops a column.
-   */
-  solve(right: Float64Array, job?: Job): Promise<Solution>;
 }
 
 /** A + shift is not positive definite, as far as f64 can tell. */
@@ -47,32 +41,22 @@ export interface Indefinite {
 const BLOCK = 64;
 /** Roundings on the way of a term to an entry of L Lᵀ: blocks before, the block itself, ÷ or √, the shift. */
 const chain = (n: number): number => chain64(n) + BLOCK + 3;
-/** Solving again for the residual: from the second time on it changes nothing that f64 holds. */
-const REFINEMENTS = 2;
-
 /**
  * Cholesky's factorization of a symmetric matrix in f64 on the CPU, in blocks.
  *
- * ```ts
- * const gram = Float64Array.of(2, 1, 1, 2);
- * const factor = await cholesky(gpu, { gram, order: 2 });
- * if (factor.definite) console.log(factor.logDet, (await factor.solve(Float64Array.of(1, 0))).values);
- * ```
- *
  * @param shift added to the diagonal
- * @returns what the factor gives, or where it failed
  *
  * **Error** L Lᵀ = A + shift + E with ‖E‖_F ≤ γ_k tr(A + shift) / (1 − γ_k), whatever the data; so success proves
  * λ_min(A) ≥ −shift − ‖E‖. **Cost** n³ / 3 flops, about 3 GFLOP/s.
  * **From** Higham 2002, theorem 10.3; Rump 2006 for the proof of definiteness.
  * @throws InputError for a matrix of another shape
  */
-export async function cholesky(
+export async function hostFactor(
   gpu: Gpu,
   { gram, order: n }: HostMatrix,
-  shift = 0,
+  shift: number,
   job?: Job,
-): Promise<Cholesky | Indefinite> {
+): Promise<HostFactor | Indefinite> {
   if (!(n >= 1 && gram.length === n * n))
     throw new InputError(
       `cholesky: gram holds ${gram.length} values, but must hold ${n} × ${n}. Check its shape.`,
@@ -112,50 +96,11 @@ export async function cholesky(
   const lost = n * n * 2 ** -1060;
   const error = ((gamma * trace) / (1 - gamma) + U64 * largest + lost) * SLACK;
   const least = -shift - error;
-  const solve = (right: Float64Array, solveJob?: Job) =>
-    solved(gpu, { gram, order: n }, shift, lower, right, solveJob);
-  return { definite: true, logDet, least: least - 2 * U64 * Math.abs(least), solve };
+  return { definite: true, logDet, least: least - 2 * U64 * Math.abs(least), lower };
 }
 
-async function solved(
-  gpu: Gpu,
-  { gram, order: n }: HostMatrix,
-  shift: number,
-  lower: Float64Array,
-  right: Float64Array,
-  job?: Job,
-): Promise<Solution> {
-  const columns = right.length / n;
-  if (!(Number.isSafeInteger(columns) && columns >= 1))
-    throw new InputError(
-      `solve: right holds ${right.length} values, but must hold one or more rows of ${n}. Check its shape.`,
-    );
-  const turn = turns(gpu, job, "solve", 4 * (REFINEMENTS + 1) * n * n * columns);
-  const values = new Float64Array(columns * n);
-  let residual = right.slice();
-  const product = new Float64Array(columns * n);
-  for (let round = 0; round <= REFINEMENTS; round++) {
-    for (let c = 0; c < columns; c++) {
-      substitute(lower, residual.subarray(c * n, (c + 1) * n));
-      await turn(2 * n * n);
-    }
-    for (let at = 0; at < values.length; at++) values[at] += residual[at];
-    rowProducts(values, 0, columns, gram, n, n, product);
-    residual = right.map((value, at) => value - product[at] - shift * values[at]);
-    await turn(2 * n * n * columns);
-  }
-  const shifted = gram.slice();
-  for (let i = 0; i < n; i++) shifted[i * n + i] += shift;
-  const size = norm64(shifted);
-  const [lengths, given, left] = [values, right, residual].map((rows) => rowNorms(rows, n));
-  return {
-    values,
-    backwardErrors: left.map((each, c) => (each === 0 ? 0 : each / (size * lengths[c] + given[c]))),
-  };
-}
-
-/** x ← L⁻ᵀ L⁻¹ x. */
-function substitute(lower: Float64Array, x: Float64Array): void {
+/** x ← L⁻ᵀ L⁻¹ x. **Cost** 2 n² flops. */
+export function substitute(lower: Float64Array, x: Float64Array): void {
   const n = x.length;
   for (let i = 0; i < n; i++) {
     const row = i * n;

@@ -26,6 +26,9 @@ const SOLVED_ORDER = 2048;
 /** From this order on the two extreme eigenvalues are found by themselves, where no others are wanted. */
 const EXTREME_ORDER = 256;
 
+/** Up to this order they are found at all: minutes, and three matrices of 2 GiB. */
+const ENDS_ORDER = 16384;
+
 const onlyExtremes = (order: number, options: EigenvalueChoice): boolean => {
   const { top, bottom } = endsOf(options, order);
   return order >= EXTREME_ORDER && top <= 1 && bottom <= 1 && !options.vectors;
@@ -36,10 +39,11 @@ export const isSolved = (order: number, options: EigenvalueChoice): boolean =>
   order <= SOLVED_ORDER || (order <= WHOLE_ORDER && onlyExtremes(order, options));
 
 /** @throws InputError for a matrix that is too large to be solved in f64 on the CPU */
-export function checkSolvable(order: number): void {
-  if (order > WHOLE_ORDER)
+export function checkSolvable(order: number, options: EigenvalueChoice): void {
+  const most = onlyExtremes(order, options) ? ENDS_ORDER : WHOLE_ORDER;
+  if (order > most)
     throw new InputError(
-      `boundedSpectrum: the matrix is ${order} × ${order}, but at most ${WHOLE_ORDER} × ${WHOLE_ORDER} are solved in f64. Take fewer samples, or another precision.`,
+      `boundedSpectrum: the matrix is ${order} × ${order}, but at most ${most} × ${most} are solved in f64. Take fewer samples, ${most < ENDS_ORDER ? "top 1 and bottom 1 alone, " : ""}or another precision.`,
     );
 }
 
@@ -101,15 +105,15 @@ export interface BoundedMatrix extends HostMatrix, MatrixErrors {
  *
  * **Error** of the solver as `enclose` says; what is known of the matrix as {@link halfWidth} says.
  * **Cost** about 8 n³ flops: n = 512 a quarter of a second, 1024 one and a half, 2048 ten; of λ_max and λ_min alone, from
- * n = 256 on, about 2.5 n³, 2048 five seconds.
- * @throws InputError beyond n = 4096
+ * n = 256 on, about n³: 2048 two seconds.
+ * @throws InputError beyond n = 4096; of λ_max and λ_min alone, beyond 16384
  */
 export async function boundedSpectrum(
   gpu: Gpu,
   { gram, order: n, confidence = 1, ...errors }: BoundedMatrix,
   options: EigenvalueChoice = {},
 ): Promise<Omit<Spectrum, "precision">> {
-  checkSolvable(n);
+  checkSolvable(n, options);
   for (let at = 0; at < n * n; at++)
     if (!Number.isFinite(gram[at]))
       throw new NonFiniteError(

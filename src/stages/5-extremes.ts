@@ -11,9 +11,9 @@ import {
   SLACK,
 } from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
-import { cholesky, type HostMatrix } from "./4-cholesky.ts";
+import { hostFactor, substitute, type HostMatrix } from "./4-cholesky.ts";
 import { hostLanczos } from "./4-krylov.ts";
-import { tridiagonalEigen, tridiagonalVectors } from "./4-tridiagonal.ts";
+import { tridiagonalEigen, tridiagonalVectors, type Tridiagonal } from "./4-tridiagonal.ts";
 
 /** An eigenvalue with an interval that surely holds it. */
 export interface EnclosedValue {
@@ -21,9 +21,11 @@ export interface EnclosedValue {
   readonly bound: number;
 }
 
-/** Lanczos steps on the inverse with one factor. */
-const STEPS = 16;
-/** How much nearer to the eigenvalue the second factor's shift is than the first's. */
+/** Most steps of one Lanczos iteration. */
+const STEPS = 128;
+/** A vector has converged when its residual is at most this times its Ritz value: its quotient then is as good as f64. */
+const TOLERANCE = 2 ** -24;
+/** How much nearer to the eigenvalue a further factor's shift is, relatively. */
 const NEARER = 1 / 256;
 
 /**
@@ -39,83 +41,128 @@ const NEARER = 1 / 256;
  * ```
  *
  * **Error** none: the interval is a few γ_k (tr |A| + n |λ|) wide where v has converged, wider where not.
- * **Cost** three or four factorizations, n³ / 3 flops each. **From** Rump 2006.
+ * **Cost** two factorizations, n³ / 3 flops each; a third where eigenvalues crowd. **From** Rump 2006.
  */
-export async function leastEigenvalue(
+export const leastEigenvalue = (gpu: Gpu, matrix: HostMatrix, job?: Job): Promise<EnclosedValue> =>
+  inRange(matrix, (near) => least(gpu, near, null, job));
+
+/**
+ * The greatest eigenvalue, alike: that of −A from below. v comes from the Lanczos iteration on A itself where that
+ * converges, so that one factorization is enough.
+ */
+export const greatestEigenvalue = (
   gpu: Gpu,
   matrix: HostMatrix,
   job?: Job,
+): Promise<EnclosedValue> =>
+  inRange(matrix, async ({ gram, order }) => {
+    const times = async (vector: Float64Array) => productWith(gram, vector);
+    const top = await topVector(times, normals64(11, order));
+    const opposite = { gram: gram.map((value) => -value), order };
+    const { value, bound } = await least(gpu, opposite, top, job);
+    return { value: -value, bound };
+  });
+
+/** Has a matrix's entries clear of overflow. */
+async function inRange(
+  matrix: HostMatrix,
+  solve: (near: HostMatrix) => Promise<EnclosedValue>,
 ): Promise<EnclosedValue> {
-  const { gram, order: n } = matrix;
+  const { gram, order } = matrix;
   const entry = largest64(gram);
   if (!(entry < Infinity))
     throw new InputError(
       `leastEigenvalue: the largest entry is ${entry}, but every one must be finite. Check the matrix.`,
     );
   if (entry === 0) return { value: 0, bound: 0 };
-  if (entry < 2 ** -200 || entry > 2 ** 200) {
-    const power = powerAgainst(entry);
-    const near = { gram: gram.map((value) => value * power), order: n };
-    const { value, bound } = await leastEigenvalue(gpu, near, job);
-    return { value: value / power, bound: bound / power + Number.MIN_VALUE };
-  }
+  if (entry >= 2 ** -200 && entry <= 2 ** 200) return solve(matrix);
+  const power = powerAgainst(entry);
+  const { value, bound } = await solve({ gram: gram.map((each) => each * power), order });
+  return { value: value / power, bound: bound / power + Number.MIN_VALUE };
+}
+
+interface Top {
+  readonly vector: Float64Array;
+  readonly converged: boolean;
+}
+
+/** The eigenvector of the greatest eigenvalue, as far as one Lanczos iteration gets. */
+async function topVector(
+  times: (vector: Float64Array) => Promise<Float64Array>,
+  start: Float64Array,
+): Promise<Top> {
+  const converged = (tridiagonal: Tridiagonal, rest: number) => {
+    const { values, last } = tridiagonalEigen(tridiagonal);
+    return Math.abs(rest * last[0]) <= TOLERANCE * Math.abs(values[0]);
+  };
+  const steps = Math.min(start.length, STEPS);
+  const { tridiagonal, basis, rest } = await hostLanczos(times, start, steps, converged);
+  const within = tridiagonalVectors(tridiagonal, [tridiagonalEigen(tridiagonal).values[0]]);
+  const vector = new Float64Array(start.length);
+  basis.forEach((q, k) => {
+    for (let i = 0; i < vector.length; i++) vector[i] += within[k] * q[i];
+  });
+  return { vector, converged: converged(tridiagonal, rest) };
+}
+
+/** @param top the vector for the start, where there is one */
+async function least(
+  gpu: Gpu,
+  matrix: HostMatrix,
+  top: Top | null,
+  job?: Job,
+): Promise<EnclosedValue> {
+  const { gram, order: n } = matrix;
   const size = norm64(gram);
   const unit = 4 * gamma64(chain64(n) + 80) * size;
-  /** The factor of A + shift for the first of ever larger shifts that has one. */
-  const factorFrom = async (start: number, step: number) => {
-    for (let more = 0, shift = start; ; more = more === 0 ? step : 8 * more) {
-      shift = start + more;
-      const factor = await cholesky(gpu, matrix, shift, job);
-      if (factor.definite) return { factor, shift };
+  let value = top ? quotient(gram, top.vector) : 0;
+  let lowest = -Infinity;
+  /** How far below the value the next shift is; 0: there is no value yet, and none is. */
+  let distance = top ? Math.abs(value) * NEARER : 0;
+  for (let round = 0; round < 2 && !top?.converged; round++) {
+    if (round > 0 && distance <= unit) break;
+    let shift = distance - value;
+    let factor = await hostFactor(gpu, matrix, shift, job);
+    // The first of ever larger shifts that there is a factor for.
+    for (let more = distance || unit; !factor.definite; more *= 8) {
+      shift = distance - value + more;
+      factor = await hostFactor(gpu, matrix, shift, job);
     }
-  };
-  let { factor, shift } = await factorFrom(0, unit);
-  let vector: Float64Array = normals64(11, n);
-  let value = 0;
-  for (let round = 0; round < 2; round++) {
-    const { solve } = factor;
-    const inverse = async (v: Float64Array) => (await solve(v, job)).values;
-    const { tridiagonal, basis } = await hostLanczos(inverse, vector, Math.min(n, STEPS));
-    const [most] = tridiagonalEigen(tridiagonal).values;
-    const within = tridiagonalVectors(tridiagonal, [most]);
-    vector = new Float64Array(n);
-    basis.forEach((q, k) => {
-      for (let i = 0; i < n; i++) vector[i] += within[k] * q[i];
-    });
-    value = quotient(matrix, vector);
-    const distance = (value + shift) * NEARER;
-    if (round === 0 && distance > unit)
-      ({ factor, shift } = await factorFrom(distance - value, distance));
-    else break;
+    const { lower } = factor;
+    lowest = Math.max(lowest, factor.least);
+    const inverse = async (v: Float64Array) => {
+      const x = v.slice();
+      substitute(lower, x);
+      return x;
+    };
+    top = await topVector(inverse, top?.vector ?? normals64(11, n));
+    value = quotient(gram, top.vector);
+    distance = (value + shift) * NEARER;
   }
   // What rounding may have done to the quotient: |v|ᵀ |A| |v| ≤ ‖A‖_F.
   const rounding = gamma64(3 * chain64(n) + 4) * size;
   for (let below = unit; below < Infinity; below *= 4) {
-    const proof = await cholesky(gpu, matrix, below - value, job);
+    const proof = await hostFactor(gpu, matrix, below - value, job);
     if (!proof.definite) continue;
-    const low = Math.max(proof.least, factor.least);
-    return { value, bound: Math.max(value - low, rounding) * SLACK };
+    lowest = Math.max(lowest, proof.least);
+    return { value, bound: Math.max(value - lowest, rounding) * SLACK };
   }
   return { value, bound: Infinity };
 }
 
-/** The greatest eigenvalue, alike: that of −A from below. */
-export async function greatestEigenvalue(
-  gpu: Gpu,
-  { gram, order }: HostMatrix,
-  job?: Job,
-): Promise<EnclosedValue> {
-  const opposite = { gram: gram.map((value) => -value), order };
-  const { value, bound } = await leastEigenvalue(gpu, opposite, job);
-  return { value: -value, bound };
+/** A v. */
+function productWith(gram: Float64Array, vector: Float64Array): Float64Array {
+  const n = vector.length;
+  const product = new Float64Array(n);
+  rowProducts(vector, 0, 1, gram, n, n, product);
+  return product;
 }
 
 /** vᵀ A v / vᵀ v. */
-function quotient({ gram, order: n }: HostMatrix, vector: Float64Array): number {
-  const product = new Float64Array(n);
-  rowProducts(vector, 0, 1, gram, n, n, product);
+function quotient(gram: Float64Array, vector: Float64Array): number {
+  const n = vector.length;
   const sums = new Float64Array(2);
-  rowProducts(vector, 0, 1, product, 1, n, sums);
+  rowProducts(vector, 0, 1, productWith(gram, vector), 1, n, sums);
   rowProducts(vector, 0, 1, vector, 1, n, sums.subarray(1));
   return sums[0] / sums[1];
 }

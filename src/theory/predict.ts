@@ -2,7 +2,8 @@ import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
 import { rowProducts, turned, U64 } from "../stages/0-double.ts";
-import { cholesky, type HostMatrix } from "../stages/4-cholesky.ts";
+import type { HostMatrix } from "../stages/4-cholesky.ts";
+import { cholesky } from "./cholesky.ts";
 import { denseEigen } from "../stages/4-dense.ts";
 import { descentFilter, flowFilter, functionTimes, type Filter } from "./filters.ts";
 

@@ -1,17 +1,16 @@
 /** Cholesky's factorization in f64, and what it proves. */
-import { describe, expect } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   boundedSpectrum,
-  cholesky,
   greatestEigenvalue,
   InputError,
   leastEigenvalue,
-  type Cholesky,
 } from "../../src/index.ts";
-import { effectiveDimension } from "../../src/theory.ts";
+import { checkSolvable } from "../../src/stages/5-bounded.ts";
+import { cholesky, effectiveDimension, type Cholesky } from "../../src/theory.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin, gamma } from "../reference/compare.ts";
-import { eigenvalues, normals } from "../reference/eigen.ts";
+import { eigenvalues, normals, withSpectrum } from "../reference/eigen.ts";
 import { gramOfJacobian } from "../reference/gram.ts";
 import { add, wideEigenvalues } from "../reference/wide.ts";
 import { randomProblem } from "./matrices.ts";
@@ -99,6 +98,40 @@ describe("extreme eigenvalues", () => {
       }
     },
   );
+
+  gpuTest("crowded ends, which no short iteration separates, are as narrow", async (gpu) => {
+    // 300 eigenvalues, more than an iteration has steps: evenly spread, then two crowds.
+    for (const [name, at] of [
+      ["even", (i: number) => 1 + i / 300],
+      ["crowds", (i: number) => (i < 150 ? 1e-3 + 1e-9 * i : 1 + 1e-7 * i)],
+    ] as const) {
+      const { a, n } = withSpectrum(
+        name,
+        Array.from({ length: 300 }, (_, i) => at(i)),
+        7,
+      );
+      const gram = Float64Array.from(a);
+      const values = eigenvalues(gram, n);
+      for (const [find, right] of [
+        [leastEigenvalue, values[n - 1]],
+        [greatestEigenvalue, values[0]],
+      ] as const) {
+        const { value, bound } = await find(gpu, { gram, order: n });
+        assertWithin([value], [right], bound + 120 * n * 2 ** -53, name);
+        expect(bound, name).toBeLessThanOrEqual(1e-11 * n);
+      }
+    }
+  });
+
+  test("beyond order 4096 they alone are found, up to 16384", () => {
+    checkSolvable(4096, {});
+    checkSolvable(16384, { top: 1, bottom: 1 });
+    expect(() => checkSolvable(4097, {})).toThrow(
+      /at most 4096 × 4096 .* top 1 and bottom 1 alone/,
+    );
+    expect(() => checkSolvable(4097, { top: 2, bottom: 1 })).toThrow(InputError);
+    expect(() => checkSolvable(16385, { top: 1 })).toThrow(/at most 16384 × 16384 .* samples, or/);
+  });
 
   gpuTest("tiny and huge matrices are not taken for 0 or infinite", async (gpu) => {
     for (const size of [1e-165, 1e-300, 1e160, 1e300]) {
