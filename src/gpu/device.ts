@@ -1,6 +1,7 @@
 import { GpuError, InputError } from "../errors.ts";
 import { Matrix, dispose, matrixBytes, pitch } from "./matrix.ts";
 import { checkMatrixFits, type Limits } from "./plan.ts";
+import { waiting } from "./nudge.ts";
 import type { OpenOptions } from "./options.ts";
 import { GPU_BUFFER, Queue, type Job } from "./queue.ts";
 import { checkOptions, checkValues, described, type Values } from "./values.ts";
@@ -49,8 +50,8 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
     throw new InputError(
       `openGpu: ${given.length === 0 ? "none" : given.join(" and ")} of gpu, adapter and device given, but exactly one must be. In a browser hand in { gpu: navigator.gpu }.`,
     );
-  if (options.device)
-    return new Gpu(options.device, options, options.description ?? "borrowed device", false);
+  const lent = options.device;
+  if (lent) return new Gpu(lent, await waiting(options, lent), "borrowed device", false);
   const adapter =
     options.adapter ??
     (await options.gpu?.requestAdapter({ powerPreference: "high-performance" })) ??
@@ -72,7 +73,7 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   const { description, vendor, architecture } = adapter.info;
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
-  return new Gpu(device, options, options.description ?? name, true);
+  return new Gpu(device, await waiting(options, device), name, true);
 }
 
 /** An engine on one device: makes matrices, reads them back, counts its memory. Made by {@link openGpu}. */
@@ -99,7 +100,7 @@ export class Gpu {
   /** @internal use {@link openGpu} */
   constructor(device: GPUDevice, options: OpenOptions, description: string, owned: boolean) {
     this.device = device;
-    this.description = description;
+    this.description = options.description ?? description;
     this.#owned = owned;
     this.host = { ...options };
     this.limits = Object.fromEntries(

@@ -1,11 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { delimiter, extname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { cachedFolder } from "../../src/node/cache.ts";
 import { untar } from "../../src/node/untar.ts";
 import { embeddedPackage, swiftshaderFiles } from "../../src/node/vulkan.ts";
+import { browserEnv, serve, type Files } from "./serve.ts";
 
 /** `system` is a browser that was installed by hand; `npm` the one that `@sparticuz/chromium` ships. */
 export type BrowserKind = "system" | "npm";
@@ -27,12 +26,6 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-
-const TYPES: Record<string, string> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".json": "application/json",
-};
 
 function systemChromium(): string | null {
   const names = ["chromium", "google-chrome", "google-chrome-stable", "chromium-browser"];
@@ -61,12 +54,7 @@ function npmChromium(): string | null {
 }
 
 async function launch(kind: BrowserKind): Promise<Browser | null> {
-  // The browser brings its own Vulkan: what this process set for Dawn must not reach it.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined && !/^VK_|^LD_/.test(entry[0]),
-    ),
-  );
+  const env = browserEnv();
   if (kind === "system") {
     const executablePath = systemChromium();
     return executablePath === null ? null : chromium.launch({ executablePath, args: FLAGS, env });
@@ -96,23 +84,6 @@ async function start(kind?: BrowserKind): Promise<[Browser, BrowserKind]> {
   );
 }
 
-/** Answers with the files by their URL paths: text, bytes, or a `file:` URL that is read when asked for. */
-function serve(files: Record<string, string | Uint8Array | URL>) {
-  const server = createServer((request, response) => {
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
-    const file = Object.hasOwn(files, path) ? files[path] : path === "/" ? "<!doctype html>" : null;
-    const type = path === "/" ? ".html" : extname(path);
-    response.writeHead(file === null ? 404 : 200, {
-      "content-type": `${TYPES[type] ?? "application/octet-stream"}; charset=utf-8`,
-    });
-    response.end(file instanceof URL ? readFileSync(file) : (file ?? ""));
-  });
-  return new Promise<typeof server>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve(server));
-  });
-}
-
 /**
  * Opens `/` of a small server in headless Chromium; the page can import whatever `files` holds.
  *
@@ -126,19 +97,18 @@ function serve(files: Record<string, string | Uint8Array | URL>) {
  * @throws Error where no browser starts, with what was tried
  */
 export async function openPage(
-  files: Record<string, string | Uint8Array | URL>,
+  files: Files,
   options: { readonly browser?: BrowserKind } = {},
 ): Promise<OpenPage> {
   const [browser, kind] = await start(options.browser);
   const server = await serve(files);
   const close = async () => {
     await browser.close();
-    server.closeAllConnections();
     server.close();
   };
   try {
     const page = await browser.newPage();
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await page.goto(server.url);
     return { page, browser: `Chromium ${browser.version()} (${kind})`, close };
   } catch (error) {
     await close();

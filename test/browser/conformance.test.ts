@@ -8,6 +8,7 @@ import type { GpuStats } from "../../src/index.ts";
 import * as core from "../../src/index.ts";
 import type { Check } from "../conformance/story.ts";
 import { openPage } from "./chromium.ts";
+import { firefox, inFirefox } from "./firefox.ts";
 
 const built = new URL("../../dist/index.js", import.meta.url);
 
@@ -28,7 +29,7 @@ async function bundledStory(): Promise<string> {
   return outputFiles[0].text;
 }
 
-/** What the page does; as text, because a transformed `import()` would not reach it. */
+/** What a page does; as text, because a transformed `import()` would not reach it. */
 const TELL = `(async () => {
   const core = await import("/index.js");
   const theory = await import("/theory.js");
@@ -40,6 +41,30 @@ const TELL = `(async () => {
   return { adapter: gpu.description, names: Object.keys(core).sort(), stats, checks };
 })()`;
 
+/** What comes of it. */
+interface Told {
+  readonly adapter: string;
+  readonly names: readonly string[];
+  readonly stats: GpuStats;
+  readonly checks: readonly Check[];
+}
+
+const filesOf = async () => ({
+  "/index.js": built,
+  "/theory.js": new URL("../../dist/theory.js", import.meta.url),
+  "/story.js": await bundledStory(),
+});
+
+function judge(browser: string, { adapter, names, stats, checks }: Told): void {
+  console.log(`${browser}, ${adapter}`);
+  for (const { name, worst } of checks) console.log(`${worst.toFixed(3).padStart(6)}  ${name}`);
+  expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+  expect(checks.length).toBeGreaterThanOrEqual(31);
+  expect(stats).toMatchObject({ buffers: 0, bytes: 0 });
+  const open = (list: readonly string[]) => list.filter((name) => !name.startsWith("_"));
+  expect(open(names), "public names").toEqual(open(Object.keys(core)).sort());
+}
+
 test("the built core is one ESM file of at most 40 kB gzipped that imports nothing", () => {
   const code = readFileSync(built, "utf8");
   expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(40_000);
@@ -48,25 +73,21 @@ test("the built core is one ESM file of at most 40 kB gzipped that imports nothi
 });
 
 test("every sentence of the conformance story holds in a real Chromium, on the built core and what is built on it", async () => {
-  const { page, browser, close } = await openPage({
-    "/index.js": built,
-    "/theory.js": new URL("../../dist/theory.js", import.meta.url),
-    "/story.js": await bundledStory(),
-  });
+  const { page, browser, close } = await openPage(await filesOf());
   try {
-    const { adapter, names, stats, checks } = (await page.evaluate(TELL)) as {
-      adapter: string;
-      names: string[];
-      stats: GpuStats;
-      checks: Check[];
-    };
-    console.log(`${browser}, ${adapter}`);
-    for (const { name, worst } of checks) console.log(`${worst.toFixed(3).padStart(6)}  ${name}`);
-    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
-    expect(checks.length).toBeGreaterThanOrEqual(31);
-    expect(stats).toMatchObject({ buffers: 0, bytes: 0 });
-    expect(names, "public names").toEqual(Object.keys(core).sort());
+    judge(browser, (await page.evaluate(TELL)) as Told);
   } finally {
     await close();
   }
 });
+
+// Firefox brings no driver of its own: it takes part where it is installed and finds one.
+const there = firefox();
+const adapts =
+  there !== null &&
+  (await inFirefox(there.command, {}, "navigator.gpu.requestAdapter().then((a) => a !== null)"));
+if (there && adapts)
+  test("every sentence holds in a real Firefox, whose WebGPU and compiler are others", async () => {
+    judge(there.name, (await inFirefox(there.command, await filesOf(), TELL)) as Told);
+  });
+else console.log(`Firefox is ${there ? "without an adapter" : "not installed"}: not tried`);
