@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { compare } from "../../bench/compare.ts";
@@ -69,7 +70,7 @@ export async function benchCommand(
       clock: processClock(software),
       adapter: {
         ...{ description: info.description, vendor: info.vendor, driver: info.driver },
-        ...{ runtime: runtime(), software },
+        ...{ runtime: runtime(software), software },
       },
       commit: folder && commitOf(folder),
       features,
@@ -88,6 +89,10 @@ export async function benchCommand(
   if (file !== undefined)
     await writeAtomic(file, [new TextEncoder().encode(`${JSON.stringify(result, null, 1)}\n`)]);
   const changes = before && compare(before, result);
+  if (before && before.adapter.runtime !== result.adapter.runtime)
+    session.say(
+      `bench: ${options.compare} is of ${before.adapter.runtime}, this of ${result.adapter.runtime}`,
+    );
   if (options.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
   else process.stdout.write(`${resultLines(result).join("\n")}\n`);
   if (changes)
@@ -127,15 +132,19 @@ const isRow = (row: Partial<RowResult> | null): boolean =>
   (row.ms === null || typeof row.ms?.median === "number") &&
   rowKey({ name: row.name, size: row.size ?? {} }) !== "";
 
-/** Node and Dawn with their versions. */
-function runtime(): string {
+/** Node and Dawn with their versions, and the processor where it is what computes. */
+function runtime(software: boolean): string {
+  const parts = [`Node ${process.versions.node}`];
   try {
     const manifest = createRequire(import.meta.url).resolve("webgpu/package.json");
     const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
-    return `Node ${process.versions.node}, webgpu ${version}`;
+    parts.push(`webgpu ${version}`);
   } catch {
-    return `Node ${process.versions.node}`;
+    // Installed without it.
   }
+  const all = cpus();
+  if (software && all.length > 0) parts.push(`${all.length} × ${all[0].model.trim()}`);
+  return parts.join(", ");
 }
 
 /** The folder of the checkout that this program was built in; null where it is installed as a package. */
