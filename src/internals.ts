@@ -1,6 +1,6 @@
 /**
  * What `webgpu-ntk/theory` takes from the core, so that both share one set of classes, shaders and plans. The names begin
- * with _: they are no part of the library's promise.
+ * with _: they are no part of the library's promise, and dist/ has numbers in their place.
  */
 export { dispose as _dispose } from "./gpu/matrix.ts";
 export { defineShader as _defineShader } from "./gpu/shader.ts";

@@ -216,7 +216,7 @@ export class Gpu {
     const chunk = Math.max(1, Math.floor(READ_BYTES / rowBytes));
     for (let start = 0; start < rows; start += chunk) {
       job?.signal?.throwIfAborted();
-      await this.queue.drain();
+      this.queue.submit();
       const count = Math.min(chunk, rows - start);
       const size = count * rowBytes;
       const staging = this.#buffer(
@@ -231,7 +231,7 @@ export class Gpu {
           encoder.copyBufferToBuffer(matrix.buffer, from, staging, 0, size);
           this.device.queue.submit([encoder.finish()]);
         });
-        await this.settle(staging.mapAsync(1));
+        await this.queue.drain(() => staging.mapAsync(1));
         const mapped = new Float32Array(staging.getMappedRange());
         for (let i = 0; i < count; i++)
           values.set(

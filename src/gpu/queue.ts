@@ -219,17 +219,19 @@ export class Queue {
   /**
    * Waits until all that was submitted is done. Where the host lends a way to sleep, the predicted time is slept
    * through before the device is asked, because asking keeps a core busy in Node.
+   *
+   * @param ask what to wait for, which all that was submitted comes before; default that itself
    */
-  async drain(): Promise<void> {
+  async drain(ask?: () => Promise<unknown>): Promise<void> {
     this.submit();
     const batches = this.#waiting;
-    if (batches.length === 0) return;
+    if (batches.length === 0 && !ask) return;
     const rest = SLEPT * this.#rest();
     this.#waiting = [];
     if (this.#pause && rest > 2) await this.#pause(Math.min(rest, 1000));
     const asked = Date.now();
-    await this.#settle(this.#device.queue.onSubmittedWorkDone());
-    if (batches.some(({ fresh }) => fresh)) return;
+    await this.#settle(ask?.() ?? this.#device.queue.onSubmittedWorkDone());
+    if (batches.length === 0 || batches.some(({ fresh }) => fresh)) return;
     const flops = batches.reduce((sum, batch) => sum + batch.flops, 0);
     const took = Math.max(1, Date.now() - batches[0].since);
     if (Date.now() - asked <= 1) {

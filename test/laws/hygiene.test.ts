@@ -9,7 +9,9 @@ const entry = new URL("../../dist/node.js", import.meta.url).href;
 
 /** Runs a program on the built Node entry, its names in scope; gives exit code, signal and what it printed. */
 function run(program: string, flags: readonly string[] = []) {
-  const names = Object.keys(core).join(", ");
+  const names = Object.keys(core)
+    .filter((name) => !name.startsWith("_"))
+    .join(", ");
   const code = `import { ${names} } from ${JSON.stringify(entry)};\n${program}`;
   const child = spawn(process.execPath, [...flags, "--input-type=module", "--eval", code]);
   let [stdout, stderr] = ["", ""];
