@@ -11,7 +11,7 @@ import {
   SLACK,
 } from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
-import { hostFactor, substitute, type HostMatrix } from "./4-cholesky.ts";
+import { hostFactor, substitute, type HostFactor, type HostMatrix } from "./4-cholesky.ts";
 import { hostLanczos } from "./4-krylov.ts";
 import { tridiagonalEigen, tridiagonalVectors, type Tridiagonal } from "./4-tridiagonal.ts";
 
@@ -25,8 +25,10 @@ export interface EnclosedValue {
 const STEPS = 128;
 /** A vector has converged when its residual is at most this times its Ritz value: its quotient then is as good as f64. */
 const TOLERANCE = 2 ** -24;
-/** How much nearer to the eigenvalue a further factor's shift is, relatively. */
-const NEARER = 1 / 256;
+/** How much further below its quotient an eigenvalue is looked for next. */
+const FURTHER = 32;
+/** How often a vector is improved. */
+const REFINEMENTS = 2;
 
 /**
  * The least eigenvalue of a symmetric matrix with a guaranteed interval, without any other.
@@ -41,7 +43,7 @@ const NEARER = 1 / 256;
  * ```
  *
  * **Error** none: the interval is a few γ_k (tr |A| + n |λ|) wide where v has converged, wider where not.
- * **Cost** two factorizations, n³ / 3 flops each; a third where eigenvalues crowd. **From** Rump 2006.
+ * **Cost** two factorizations, n³ / 3 flops each; more where eigenvalues crowd. **From** Rump 2006.
  */
 export const leastEigenvalue = (gpu: Gpu, matrix: HostMatrix, job?: Job): Promise<EnclosedValue> =>
   inRange(matrix, (near) => least(gpu, near, null, job));
@@ -81,9 +83,10 @@ async function inRange(
   return { value: value / power, bound: bound / power + Number.MIN_VALUE };
 }
 
+/** A vector, and how far its quotient may be from the greatest eigenvalue; 0 where it has converged. */
 interface Top {
   readonly vector: Float64Array;
-  readonly converged: boolean;
+  readonly off: number;
 }
 
 /** The eigenvector of the greatest eigenvalue, as far as one Lanczos iteration gets. */
@@ -91,21 +94,27 @@ async function topVector(
   times: (vector: Float64Array) => Promise<Float64Array>,
   start: Float64Array,
 ): Promise<Top> {
-  const converged = (tridiagonal: Tridiagonal, rest: number) => {
+  const offOf = (tridiagonal: Tridiagonal, rest: number) => {
     const { values, last } = tridiagonalEigen(tridiagonal);
-    return Math.abs(rest * last[0]) <= TOLERANCE * Math.abs(values[0]);
+    const residual = Math.abs(rest * last[0]);
+    return residual <= TOLERANCE * Math.abs(values[0]) ? 0 : residual;
   };
   const steps = Math.min(start.length, STEPS);
-  const { tridiagonal, basis, rest } = await hostLanczos(times, start, steps, converged);
+  const { tridiagonal, basis, rest } = await hostLanczos(
+    times,
+    start,
+    steps,
+    (so, far) => offOf(so, far) === 0,
+  );
   const within = tridiagonalVectors(tridiagonal, [tridiagonalEigen(tridiagonal).values[0]]);
   const vector = new Float64Array(start.length);
   basis.forEach((q, k) => {
     for (let i = 0; i < vector.length; i++) vector[i] += within[k] * q[i];
   });
-  return { vector, converged: converged(tridiagonal, rest) };
+  return { vector, off: offOf(tridiagonal, rest) };
 }
 
-/** @param top the vector for the start, where there is one */
+/** @param top the vector to start with, where there is one */
 async function least(
   gpu: Gpu,
   matrix: HostMatrix,
@@ -115,37 +124,36 @@ async function least(
   const { gram, order: n } = matrix;
   const size = norm64(gram);
   const unit = 4 * gamma64(chain64(n) + 80) * size;
-  let value = top ? quotient(gram, top.vector) : 0;
-  let lowest = -Infinity;
-  /** How far below the value the next shift is; 0: there is no value yet, and none is. */
-  let distance = top ? Math.abs(value) * NEARER : 0;
-  for (let round = 0; round < 2 && !top?.converged; round++) {
-    if (round > 0 && distance <= unit) break;
-    let shift = distance - value;
-    let factor = await hostFactor(gpu, matrix, shift, job);
-    // The first of ever larger shifts that there is a factor for.
-    for (let more = distance || unit; !factor.definite; more *= 8) {
-      shift = distance - value + more;
-      factor = await hostFactor(gpu, matrix, shift, job);
-    }
-    const { lower } = factor;
-    lowest = Math.max(lowest, factor.least);
-    const inverse = async (v: Float64Array) => {
+  /** By the Lanczos iteration on (A + shift)⁻¹. */
+  const improved = ({ lower }: HostFactor, start: Float64Array) =>
+    topVector(async (v) => {
       const x = v.slice();
       substitute(lower, x);
       return x;
-    };
-    top = await topVector(inverse, top?.vector ?? normals64(11, n));
-    value = quotient(gram, top.vector);
-    distance = (value + shift) * NEARER;
+    }, start);
+  let lowest = -Infinity;
+  // The first of ever larger shifts that there is a factor for.
+  for (let shift = 0; !top; shift = Math.max(unit, FURTHER * shift)) {
+    const factor = await hostFactor(gpu, matrix, shift, job);
+    if (!factor.definite) continue;
+    lowest = factor.least;
+    top = { ...(await improved(factor, normals64(11, n))), off: 0 };
   }
+  let value = quotient(gram, top.vector);
   // What rounding may have done to the quotient: |v|ᵀ |A| |v| ≤ ‖A‖_F.
   const rounding = gamma64(3 * chain64(n) + 4) * size;
-  for (let below = unit; below < Infinity; below *= 4) {
+  let left = REFINEMENTS;
+  for (let below = Math.max(unit, top.off); below < Infinity; below *= FURTHER) {
     const proof = await hostFactor(gpu, matrix, below - value, job);
     if (!proof.definite) continue;
     lowest = Math.max(lowest, proof.least);
-    return { value, bound: Math.max(value - lowest, rounding) * SLACK };
+    if (below === unit || left === 0)
+      return { value, bound: Math.max(value - lowest, rounding) * SLACK };
+    // Too far off: from so near the factor tells what crowds there.
+    left -= 1;
+    top = await improved(proof, top.vector);
+    value = Math.min(value, quotient(gram, top.vector));
+    below = unit / FURTHER;
   }
   return { value, bound: Infinity };
 }
