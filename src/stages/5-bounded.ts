@@ -105,7 +105,7 @@ export interface BoundedMatrix extends HostMatrix, MatrixErrors {
  *
  * **Error** of the solver as `enclose` says; what is known of the matrix as {@link halfWidth} says.
  * **Cost** about 8 n³ flops: n = 512 a quarter of a second, 1024 one and a half, 2048 ten; of λ_max and λ_min alone, from
- * n = 256 on, about n³: 2048 two seconds.
+ * n = 256 on, about n³: a quarter of that time.
  * @throws InputError beyond n = 4096; of λ_max and λ_min alone, beyond 16384
  */
 export async function boundedSpectrum(
