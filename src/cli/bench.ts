@@ -91,7 +91,7 @@ export async function benchCommand(
   const changes = before && compare(before, result);
   if (before && before.adapter.runtime !== result.adapter.runtime)
     session.say(
-      `bench: ${options.compare} is of ${before.adapter.runtime}, this of ${result.adapter.runtime}`,
+      `bench: ${options.compare} was measured by ${before.adapter.runtime}, this by ${result.adapter.runtime}`,
     );
   if (options.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
   else process.stdout.write(`${resultLines(result).join("\n")}\n`);

@@ -1,8 +1,8 @@
 import { GpuError, InputError } from "../errors.ts";
 import { Matrix, dispose, matrixBytes, pitch } from "./matrix.ts";
-import { checkMatrixFits, type Limits } from "./plan.ts";
 import { waiting } from "./nudge.ts";
 import type { OpenOptions } from "./options.ts";
+import { checkMatrixFits, type Limits } from "./plan.ts";
 import { GPU_BUFFER, Queue, type Job } from "./queue.ts";
 import { checkOptions, checkValues, described, type Values } from "./values.ts";
 

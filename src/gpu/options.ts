@@ -15,7 +15,10 @@ export interface OpenOptions {
   readonly hold?: unknown;
   /** Sleeps; lent by hosts where waiting for the device keeps a core busy. */
   readonly pause?: (ms: number) => Promise<void>;
-  /** Waits for a promise of the device; lent by hosts that can do so at less cost than by waiting. */
+  /**
+   * Waits for a promise of the device; lent by hosts that can do so at less cost than by waiting. Default: where the idle
+   * device takes 20 ms and more to answer, as Firefox's does, it is made to look by empty submissions meanwhile.
+   */
   readonly breathe?: <T>(promise: Promise<T>) => Promise<T>;
   /** What errors and results call the adapter; default its own description. */
   readonly description?: string;

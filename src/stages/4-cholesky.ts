@@ -41,6 +41,7 @@ export interface Indefinite {
 const BLOCK = 64;
 /** Roundings on the way of a term to an entry of L Lᵀ: blocks before, the block itself, ÷ or √, the shift. */
 const chain = (n: number): number => chain64(n) + BLOCK + 3;
+
 /**
  * Cholesky's factorization of a symmetric matrix in f64 on the CPU, in blocks.
  *

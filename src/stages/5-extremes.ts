@@ -9,6 +9,7 @@ import {
   powerAgainst,
   rowProducts,
   SLACK,
+  turns,
 } from "./0-double.ts";
 import { normals64 } from "./0-normal.ts";
 import { hostFactor, substitute, type HostFactor, type HostMatrix } from "./4-cholesky.ts";
@@ -58,8 +59,8 @@ export const greatestEigenvalue = (
   job?: Job,
 ): Promise<EnclosedValue> =>
   inRange(matrix, async ({ gram, order }) => {
-    const times = async (vector: Float64Array) => productWith(gram, vector);
-    const top = await topVector(times, normals64(11, order));
+    const times = (vector: Float64Array) => productWith(gram, vector);
+    const top = await topVector(gpu, times, normals64(11, order), job);
     const opposite = { gram: gram.map((value) => -value), order };
     const { value, bound } = await least(gpu, opposite, top, job);
     return { value: -value, bound };
@@ -91,25 +92,31 @@ interface Top {
 
 /** The eigenvector of the greatest eigenvalue, as far as one Lanczos iteration gets. */
 async function topVector(
-  times: (vector: Float64Array) => Promise<Float64Array>,
+  gpu: Gpu,
+  times: (vector: Float64Array) => Float64Array,
   start: Float64Array,
+  job?: Job,
 ): Promise<Top> {
+  const n = start.length;
+  const turn = turns(gpu, job, "lanczos", 2 * n * n * STEPS);
   const offOf = (tridiagonal: Tridiagonal, rest: number) => {
     const { values, last } = tridiagonalEigen(tridiagonal);
     const residual = Math.abs(rest * last[0]);
     return residual <= TOLERANCE * Math.abs(values[0]) ? 0 : residual;
   };
-  const steps = Math.min(start.length, STEPS);
   const { tridiagonal, basis, rest } = await hostLanczos(
-    times,
+    async (vector) => {
+      await turn(2 * n * n);
+      return times(vector);
+    },
     start,
-    steps,
+    Math.min(n, STEPS),
     (so, far) => offOf(so, far) === 0,
   );
   const within = tridiagonalVectors(tridiagonal, [tridiagonalEigen(tridiagonal).values[0]]);
-  const vector = new Float64Array(start.length);
+  const vector = new Float64Array(n);
   basis.forEach((q, k) => {
-    for (let i = 0; i < vector.length; i++) vector[i] += within[k] * q[i];
+    for (let i = 0; i < n; i++) vector[i] += within[k] * q[i];
   });
   return { vector, off: offOf(tridiagonal, rest) };
 }
@@ -126,11 +133,16 @@ async function least(
   const unit = 4 * gamma64(chain64(n) + 80) * size;
   /** By the Lanczos iteration on (A + shift)⁻¹. */
   const improved = ({ lower }: HostFactor, start: Float64Array) =>
-    topVector(async (v) => {
-      const x = v.slice();
-      substitute(lower, x);
-      return x;
-    }, start);
+    topVector(
+      gpu,
+      (v) => {
+        const x = v.slice();
+        substitute(lower, x);
+        return x;
+      },
+      start,
+      job,
+    );
   let lowest = -Infinity;
   // The first of ever larger shifts that there is a factor for.
   for (let shift = 0; !top; shift = Math.max(unit, FURTHER * shift)) {
@@ -153,7 +165,7 @@ async function least(
     left -= 1;
     top = await improved(proof, top.vector);
     value = Math.min(value, quotient(gram, top.vector));
-    below = unit / FURTHER;
+    below = unit / FURTHER; // unit, once more
   }
   return { value, bound: Infinity };
 }
