@@ -41,6 +41,14 @@ const TELL = `(async () => {
   return { adapter: gpu.description, names: Object.keys(core).sort(), stats, checks };
 })()`;
 
+/** The same in a worker, which a page that must stay responsive hands the engine to. */
+const WORKER = `postMessage(await ${TELL});`;
+const TELL_BY_WORKER = `new Promise((resolve, reject) => {
+  const worker = new Worker("/worker.js", { type: "module" });
+  worker.onmessage = ({ data }) => resolve(data);
+  worker.onerror = ({ message }) => reject(new Error(message));
+})`;
+
 /** What comes of it. */
 interface Told {
   readonly adapter: string;
@@ -53,6 +61,7 @@ const filesOf = async () => ({
   "/index.js": built,
   "/theory.js": new URL("../../dist/theory.js", import.meta.url),
   "/story.js": await bundledStory(),
+  "/worker.js": WORKER,
 });
 
 function judge(browser: string, { adapter, names, stats, checks }: Told): void {
@@ -72,14 +81,20 @@ test("the built core is one ESM file of at most 40 kB gzipped that imports nothi
   expect(code).toMatch(/export\s*\{/);
 });
 
-test("every sentence of the conformance story holds in a real Chromium, on the built core and what is built on it", async () => {
-  const { page, browser, close } = await openPage(await filesOf());
-  try {
-    judge(browser, (await page.evaluate(TELL)) as Told);
-  } finally {
-    await close();
-  }
-});
+test.each([
+  ["a page", TELL],
+  ["a worker", TELL_BY_WORKER],
+])(
+  "every sentence of the conformance story holds in %s of a real Chromium, on the built core and what is built on it",
+  async (where, expression) => {
+    const { page, browser, close } = await openPage(await filesOf());
+    try {
+      judge(`${browser}, ${where}`, (await page.evaluate(expression)) as Told);
+    } finally {
+      await close();
+    }
+  },
+);
 
 // Firefox brings no driver of its own: it takes part where it is installed and finds one.
 const there = firefox();
