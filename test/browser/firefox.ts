@@ -29,12 +29,14 @@ export function firefox(): { readonly command: string; readonly name: string } |
  *
  * @param command as {@link firefox} found it
  * @param expression a promise, as text; what it resolves with must be JSON
+ * @param mostMs how long it may take
  * @throws Error where the page fails, Firefox ends before it, or takes too long
  */
 export async function inFirefox(
   command: string,
   files: Files,
   expression: string,
+  mostMs = MOST_MS,
 ): Promise<unknown> {
   const profile = mkdtempSync(join(tmpdir(), "firefox-"));
   const lines = Object.entries(PREFERENCES).map(
@@ -60,7 +62,7 @@ export async function inFirefox(
         text,
         ended.then(() => Promise.reject(new Error(`${command} ended before its page`))),
         new Promise<never>((_, reject) => {
-          timer = setTimeout(() => reject(new Error(`${command}: no answer`)), MOST_MS);
+          timer = setTimeout(() => reject(new Error(`${command}: no answer`)), mostMs);
         }),
       ]),
     ) as { value?: unknown; error?: string };
