@@ -70,7 +70,7 @@ export async function inFirefox(
     return told.value;
   } finally {
     clearTimeout(timer);
-    browser.kill();
+    browser.kill("SIGKILL"); // one that does not listen must not keep the tests waiting
     await ended;
     server.close();
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
