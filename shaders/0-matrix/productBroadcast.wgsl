@@ -4,7 +4,7 @@
 //   sum[i, j] = Σ_k  left[k, i] · right[k, j]          k < depth, i < rows, j < columns
 //
 // in    left, right [depth, …] and dims as in operands.wgsl
-// out   through `finish(row, column4, sum)` of the epilogue, which writes the padding too
+// out   through `begin(column4)` and `finish(row, column4, sum)` of the epilogue, which writes the padding too
 // grid  one workgroup a tile of 4 · SUBGROUP × 4 · LANES values, tiles over x and y, slabs over z; one lane 4 columns of it
 // error |sum − exact| ≤ γ(k) · Σ_k |left[k,i] · right[k,j]|, u = 2⁻²³, k = 1 + min(depth, 64) + min(⌈depth / 64⌉, 16) +
 //       ⌈depth / 1024⌉: the product, blocks of 64, slabs of 16 blocks, slabs; an order that no tile and no class changes
@@ -54,6 +54,7 @@ fn productBroadcast(
     addRows(&u, t);
   }
   var sums = array<Quad, 8>(u.q0, u.q1, u.q2, u.q3, u.q4, u.q5, u.q6, u.q7);
+  begin(column4);
   for (var q = 0u; q < SUBGROUP; q++) {
     handQuad(group.z, place.x + 4u * q, column4, sums[q]);
   }

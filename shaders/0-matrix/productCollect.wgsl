@@ -5,7 +5,7 @@
 //
 // in    left    f32 [depth, leftColumns]    depth = slabs · padded(rows), leftColumns = columns, from partial.wgsl
 //       right   the same again [depth, rightColumns], not read
-// out   through `finish(row, column4, sum)` of the epilogue, which writes the padding too
+// out   through `begin(column4)` and `finish(row, column4, sum)` of the epilogue, which writes the padding too
 // grid  [⌈padded(columns) / 4 / 16⌉, padded(rows)]; one lane four columns
 // error |sum − exact| ≤ γ(slabs − 1) · Σ_s |left[s, i, j]|, u = 2⁻²³
 // cost  4 · slabs bytes read a value
@@ -20,5 +20,6 @@ fn productCollect(@builtin(workgroup_id) group: vec3u, @builtin(global_invocatio
   for (var at = group.y; at < dims.depth; at += rows) {
     sum += left[at * pitch + id.x];
   }
+  begin(id.x);
   hand(0u, group.y, id.x, sum);
 }

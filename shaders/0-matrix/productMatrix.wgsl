@@ -5,7 +5,7 @@
 //   2^e · x = p₁ + 2⁻¹¹ p₂ + 2⁻²² p₃, one e a column and block;  x · y from p₁q₁, p₁q₂ + p₂q₁, p₂q₂ + p₁q₃ + p₃q₁
 //
 // in    left, right [depth, …] and dims as in operands.wgsl
-// out   through `finish(row, column4, sum)` of the epilogue, which writes the padding too
+// out   through `begin(column4)` and `finish(row, column4, sum)` of the epilogue, which writes the padding too
 // grid  one workgroup a tile of 4 · M × 4 · N values, tiles over x and y, slabs over z; LANES lanes, at least four
 //       subgroups, each of the first four 2 × 2 matrices; in their sums a lane owns two quads at most: M · N ≤ 2 · LANES
 // error |sum − exact| ≤ γ(k) · Σ_k |left[k,i] · right[k,j]|, u = 2⁻²³, k as in the other classes, if an adapter's matrices
@@ -109,7 +109,9 @@ fn productMatrix(
   for (var i = 0u; i < 2u; i++) {
     let quad = local + i * LANES;
     if quad < M * N {
-      handQuad(group.z, place.x + 4u * (quad / N), place.y / 4u + quad % N, own[i]);
+      let column4 = place.y / 4u + quad % N;
+      begin(column4);
+      handQuad(group.z, place.x + 4u * (quad / N), column4, own[i]);
     }
   }
 }

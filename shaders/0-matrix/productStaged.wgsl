@@ -4,7 +4,7 @@
 //   sum[i, j] = Σ_k  left[k, i] · right[k, j]          k < depth, i < rows, j < columns
 //
 // in    left, right [depth, …] and dims as in operands.wgsl
-// out   through `finish(row, column4, sum)` of the epilogue, which writes the padding too
+// out   through `begin(column4)` and `finish(row, column4, sum)` of the epilogue, which writes the padding too
 // grid  one workgroup a tile of 64 × 64 values, tiles over x and y, slabs over z; 128 lanes, each 8 rows × 4 columns
 // error |sum − exact| ≤ γ(k) · Σ_k |left[k,i] · right[k,j]|, u = 2⁻²³, k = 1 + min(depth, 64) + min(⌈depth / 64⌉, 16) +
 //       ⌈depth / 1024⌉: the product, blocks of 64, slabs of 16 blocks, slabs; an order that no tile and no class changes
@@ -68,6 +68,7 @@ fn productStaged(
     addQuad(&u1, t1);
   }
   var sums = array<Quad, 2>(u0, u1);
+  begin(place.y / 4u + x);
   for (var q = 0u; q < 2u; q++) {
     handQuad(group.z, place.x + 8u * y + 4u * (q % 2u), place.y / 4u + x, sums[q]);
   }

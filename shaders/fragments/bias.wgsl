@@ -6,6 +6,8 @@
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
+fn begin(column4: u32) {}
+
 fn finish(row: u32, column4: u32, sum: vec4f) {
   let value = dims.scale * sum + dims.shift * bias[row];
   let at = row * pitch4(dims.columns) + column4;

@@ -6,6 +6,8 @@
 @group(0) @binding(3) var<storage, read> factor: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
+fn begin(column4: u32) {}
+
 fn finish(row: u32, column4: u32, sum: vec4f) {
   let to = row * pitch4(dims.columns) + column4;
   let value = out[to] + weight(row, column4) * (dims.scale * sum);

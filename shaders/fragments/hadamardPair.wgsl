@@ -15,7 +15,7 @@
 
 fn finish(row: u32, column4: u32, sum: vec4f) {
   let at = row * pitch4(dims.columns) + column4;
-  let parts = withLeading(row, column4, sum);
+  let parts = withLeading(row, sum);
   let scaled = timesPairs(seenBy(row, column4), Pair(vec4f(dims.scale), vec4f(dims.scaleLow)));
   let factor = sumPairs(Pair(vec4f(dims.shift), vec4f(dims.shiftLow)), scaled);
   let n = sumPairs(Pair(high[at], low[at]), timesPairs(factor, twoSum(parts.high, parts.low)));
@@ -23,21 +23,24 @@ fn finish(row: u32, column4: u32, sum: vec4f) {
   low[at] = keep(row, dims.rows, column4, dims.columns, n.low);
 }
 
-var<private> seenOf: u32 = 0xffffffffu;
 var<private> seenQ: mat4x4f;
 var<private> seenY: mat4x4f;
 
-// Aᵀ A of four neighbours; with one output a column is a sample.
+// With one output a column is a sample.
+fn begin(column4: u32) {
+  beginLeading(column4);
+  let pitch = pitch4(8u);
+  let sample = sampleOf(column4);
+  for (var c = 0u; c < 4u; c++) {
+    seenQ[c] = leadingSeen[sample[c] * pitch];
+    seenY[c] = leadingSeen[sample[c] * pitch + 1u];
+  }
+}
+
+// Aᵀ A of four neighbours.
 fn seenBy(row: u32, column4: u32) -> Pair {
   let pitch = pitch4(8u);
   let sample = sampleOf(column4);
-  if seenOf != column4 {
-    seenOf = column4;
-    for (var c = 0u; c < 4u; c++) {
-      seenQ[c] = leadingSeen[sample[c] * pitch];
-      seenY[c] = leadingSeen[sample[c] * pitch + 1u];
-    }
-  }
   let own = row / dims.outputs;
   let start = own * pitch4(dims.samples);
   var rest = seen[start + sample.x / 4u];

@@ -1,25 +1,25 @@
 // leading — the part of a product Xᵀ X that `deflate` took out of X, for the product's epilogues.
 //
-//   withLeading(row, column4, sum) = (Qᵀ Q, Qᵀ Y + Yᵀ Q + sum)[row, four columns]        by four directions
+//   beginLeading(column4); withLeading(row, sum) = (Qᵀ Q, Qᵀ Y + Yᵀ Q + sum)[row, four columns]       by four directions
 //
 // in    leading  f32 [n, 8]   Qᵀ and Yᵀ as deflate.wgsl makes them
 // error of the first part none; the second γ(9) · (|Q|ᵀ |Y| + |Y|ᵀ |Q| + |sum|) beyond the sum's. Needs pair.wgsl.
 @group(0) @binding(3) var<storage, read> leading: array<vec4f>;
 
 // What four columns have of it: the classes ask for many rows of the same columns.
-var<private> ofColumns: u32 = 0xffffffffu;
 var<private> q: mat4x4f;
 var<private> y: mat4x4f;
 
-fn withLeading(row: u32, column4: u32, sum: vec4f) -> Pair {
+fn beginLeading(column4: u32) {
   let pitch = pitch4(8u);
-  if ofColumns != column4 {
-    ofColumns = column4;
-    for (var c = 0u; c < 4u; c++) {
-      q[c] = leading[(4u * column4 + c) * pitch];
-      y[c] = leading[(4u * column4 + c) * pitch + 1u];
-    }
+  for (var c = 0u; c < 4u; c++) {
+    q[c] = leading[(4u * column4 + c) * pitch];
+    y[c] = leading[(4u * column4 + c) * pitch + 1u];
   }
+}
+
+fn withLeading(row: u32, sum: vec4f) -> Pair {
+  let pitch = pitch4(8u);
   let p = leading[row * pitch];
   return Pair(p * q, (p * y + leading[row * pitch + 1u] * q) + sum);
 }

@@ -8,6 +8,8 @@
 @group(0) @binding(3) var<storage, read> z: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
+fn begin(column4: u32) {}
+
 fn finish(row: u32, column4: u32, sum: vec4f) {
   let seen = before(row, column4);
   // A loop, as four copies of φ′ would take seconds to compile.

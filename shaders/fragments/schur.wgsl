@@ -8,6 +8,8 @@
 @group(0) @binding(3) var<storage, read> matrix: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
+fn begin(column4: u32) {}
+
 fn finish(row: u32, column4: u32, sum: vec4f) {
   let pitch = pitch4(dims.rightColumns);
   let at = dims.columnOrigin / 4u + column4;

@@ -55,9 +55,13 @@ const value = (index: number): number => ((index * 2654435761) >>> 28) - 8;
 
 const free = async (): Promise<void> => {};
 
+/** Whether an adapter is the processor's: few lanes, much memory for each, and barriers that cost. */
+export const isSoftware = ({ device }: Gpu): boolean =>
+  device.adapterInfo?.isFallbackAdapter ?? false;
+
 /** Plans that an adapter may run, those tried first that such adapters were best with. */
 export function productCandidates(gpu: Gpu): ProductPlan[] {
-  const software = gpu.device.adapterInfo?.isFallbackAdapter ?? false;
+  const software = isSoftware(gpu);
   const groups = software ? 4 : 256;
   // A lane adds up 16 values for each lane that it hears of: a GPU has registers for 64, software has memory.
   const own = Math.min(software ? 8 : 4, gpu.subgroupLanes);

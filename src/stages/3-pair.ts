@@ -15,7 +15,7 @@ import { defineShader } from "../gpu/shader.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
 import { defineProduct, productFlops, storeProduct } from "./0-product.ts";
-import { tuned } from "./0-search.ts";
+import { isSoftware, tuned } from "./0-search.ts";
 import type { Activations } from "./1-forward.ts";
 import type { Signals } from "./2-backward.ts";
 import { mirrorLower, NOT_FINITE } from "./3-gram.ts";
@@ -41,9 +41,9 @@ export const lead = defineShader({
   buffers: {
     matrix: ["read", "rows", "columns"],
     directions: ["read_write", "rows", 4],
-    moments: ["read_write", 2, 16],
+    excess: ["read_write", 4, 4],
   },
-  sizes: {},
+  sizes: { LANES: 128 },
 });
 
 export const deflate = defineShader({
@@ -53,11 +53,11 @@ export const deflate = defineShader({
   buffers: {
     matrix: ["read", "rows", "columns"],
     directions: ["read", "rows", 4],
-    moments: ["read", 2, 16],
+    excess: ["read", 4, 4],
     rest: ["read_write", "rows", "columns"],
     leading: ["read_write", "columns", 8],
   },
-  sizes: {},
+  sizes: { DOWN: 16 },
 });
 
 export const errorFree = defineShader({
@@ -115,7 +115,7 @@ export interface PairMatrix {
 }
 
 /** Columns of a matrix that its leading directions are looked for in. */
-const SKETCHED = 128;
+const SKETCHED = 64;
 
 type Shape = readonly [rows: number, columns: number];
 
@@ -187,7 +187,7 @@ export function pairPlan(net: Network, n: number, plan: GramPlan): GramPlan {
   const { rows } = plan;
   const shapes = factorShapes(net, n, rows);
   const depth = deepest(shapes);
-  const more: Shape[] = [[rows, rows], largest(shapes), [depth, 4], [2, 16], [rows, 8], [n, 8]];
+  const more: Shape[] = [[rows, rows], largest(shapes), [depth, 4], [4, 4], [rows, 8], [n, 8]];
   return { ...plan, bytes: more.reduce((sum, shape) => sum + matrixBytes(...shape), plan.bytes) };
 }
 
@@ -211,20 +211,26 @@ async function addLayers(
   using leadingSeen = gpu.matrix("leading coefficients", n, 8);
   using leading = gpu.matrix("leading coefficients", high.rows, 8);
   using directions = gpu.matrix("leading directions", deepest(shapes), 4);
-  using moments = gpu.matrix("moments", 2, 16);
+  using excess = gpu.matrix("excess", 4, 4);
   using room = gpu.matrix("without leading directions", ...largest(shapes));
+  // Where lanes are few, each takes more rows rather than waits for the others.
+  const few = isSoftware(gpu);
   /** Records X = C Q + B for one factor X after another: the operands of Xᵀ X, until the next. */
   const deflated = (matrix: Matrix, leading: Matrix) => {
     const { rows, columns } = matrix;
     const dims = { rows, columns, stride: Math.ceil(columns / SKETCHED) };
     const rest = room.reshape(rows, columns);
-    const led = { matrix, directions: directions.view(rows), moments };
-    lead(gpu, { dims, buffers: led, groups: [1], flops: 200 * rows });
+    const led = { matrix, directions: directions.view(rows), excess };
+    lead(gpu, {
+      ...{ dims, buffers: led, groups: [1], flops: 200 * rows },
+      sizes: { LANES: few ? 8 : 128 },
+    });
     deflate(gpu, {
       dims,
       buffers: { ...led, rest, leading },
       groups: [Math.ceil(columns / 64)],
       flops: 26 * rows * columns,
+      sizes: { DOWN: few ? 1 : 16 },
     });
     return { left: rest, right: rest, leading };
   };
