@@ -10,6 +10,7 @@
 //       ⌈depth / 1024⌉: the product, blocks of 64, slabs of 16 blocks, slabs; an order that no tile and no class changes
 // cost  2 · rows · columns · depth flops; 16 · (SUBGROUP + LANES) bytes loaded for 32 · SUBGROUP · LANES flops
 enable subgroups;
+diagnostic(off, subgroup_uniformity);
 
 override LANES: u32 = 16u; // a multiple of SUBGROUP
 

@@ -7,7 +7,7 @@
 // out   high, low    f32 [rows, columns]
 // dims  c² = scale + scaleLow, β² = shift + shiftLow
 // error that of leading.wgsl for both products, each times the other factor; 2⁻²⁸ (c² |Aᵀ A| + β²) |Gᵀ G|
-//       Needs leading.wgsl, pair.wgsl, samples.wgsl.
+//       Needs leading.wgsl and what that needs, samples.wgsl.
 @group(0) @binding(4) var<storage, read> leadingSeen: array<vec4f>;
 @group(0) @binding(5) var<storage, read> seen: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> high: array<vec4f>;
@@ -49,6 +49,12 @@ fn seenBy(row: u32, column4: u32) -> Pair {
       rest[c] = seen[start + sample[c] / 4u][sample[c] % 4u];
     }
   }
-  let p = leadingSeen[own * pitch];
-  return twoSum(p * seenQ, (p * seenY + leadingSeen[own * pitch + 1u] * seenQ) + rest);
+  var p = vec4f();
+  var r = vec4f();
+  if elected() {
+    p = leadingSeen[own * pitch];
+    r = leadingSeen[own * pitch + 1u];
+  }
+  p = ofElected(p);
+  return twoSum(p * seenQ, (p * seenY + ofElected(r) * seenQ) + rest);
 }

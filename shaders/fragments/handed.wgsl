@@ -18,39 +18,23 @@ struct Rows {
 }
 
 fn addHanded(s: ptr<function, Rows>, a: vec4f, b: vec4f) {
-  (*s).q0.r0 = fma(vec4f(subgroupBroadcast(a.x, 0u)), b, (*s).q0.r0);
-  (*s).q0.r1 = fma(vec4f(subgroupBroadcast(a.y, 0u)), b, (*s).q0.r1);
-  (*s).q0.r2 = fma(vec4f(subgroupBroadcast(a.z, 0u)), b, (*s).q0.r2);
-  (*s).q0.r3 = fma(vec4f(subgroupBroadcast(a.w, 0u)), b, (*s).q0.r3);
-  (*s).q1.r0 = fma(vec4f(subgroupBroadcast(a.x, 1u)), b, (*s).q1.r0);
-  (*s).q1.r1 = fma(vec4f(subgroupBroadcast(a.y, 1u)), b, (*s).q1.r1);
-  (*s).q1.r2 = fma(vec4f(subgroupBroadcast(a.z, 1u)), b, (*s).q1.r2);
-  (*s).q1.r3 = fma(vec4f(subgroupBroadcast(a.w, 1u)), b, (*s).q1.r3);
-  (*s).q2.r0 = fma(vec4f(subgroupBroadcast(a.x, 2u)), b, (*s).q2.r0);
-  (*s).q2.r1 = fma(vec4f(subgroupBroadcast(a.y, 2u)), b, (*s).q2.r1);
-  (*s).q2.r2 = fma(vec4f(subgroupBroadcast(a.z, 2u)), b, (*s).q2.r2);
-  (*s).q2.r3 = fma(vec4f(subgroupBroadcast(a.w, 2u)), b, (*s).q2.r3);
-  (*s).q3.r0 = fma(vec4f(subgroupBroadcast(a.x, 3u)), b, (*s).q3.r0);
-  (*s).q3.r1 = fma(vec4f(subgroupBroadcast(a.y, 3u)), b, (*s).q3.r1);
-  (*s).q3.r2 = fma(vec4f(subgroupBroadcast(a.z, 3u)), b, (*s).q3.r2);
-  (*s).q3.r3 = fma(vec4f(subgroupBroadcast(a.w, 3u)), b, (*s).q3.r3);
+  addOuter(&(*s).q0, vec4f(subgroupBroadcast(a.x, 0u), subgroupBroadcast(a.y, 0u), subgroupBroadcast(a.z, 0u),
+    subgroupBroadcast(a.w, 0u)), b);
+  addOuter(&(*s).q1, vec4f(subgroupBroadcast(a.x, 1u), subgroupBroadcast(a.y, 1u), subgroupBroadcast(a.z, 1u),
+    subgroupBroadcast(a.w, 1u)), b);
+  addOuter(&(*s).q2, vec4f(subgroupBroadcast(a.x, 2u), subgroupBroadcast(a.y, 2u), subgroupBroadcast(a.z, 2u),
+    subgroupBroadcast(a.w, 2u)), b);
+  addOuter(&(*s).q3, vec4f(subgroupBroadcast(a.x, 3u), subgroupBroadcast(a.y, 3u), subgroupBroadcast(a.z, 3u),
+    subgroupBroadcast(a.w, 3u)), b);
   if SUBGROUP > 4u {
-    (*s).q4.r0 = fma(vec4f(subgroupBroadcast(a.x, 4u)), b, (*s).q4.r0);
-    (*s).q4.r1 = fma(vec4f(subgroupBroadcast(a.y, 4u)), b, (*s).q4.r1);
-    (*s).q4.r2 = fma(vec4f(subgroupBroadcast(a.z, 4u)), b, (*s).q4.r2);
-    (*s).q4.r3 = fma(vec4f(subgroupBroadcast(a.w, 4u)), b, (*s).q4.r3);
-    (*s).q5.r0 = fma(vec4f(subgroupBroadcast(a.x, 5u)), b, (*s).q5.r0);
-    (*s).q5.r1 = fma(vec4f(subgroupBroadcast(a.y, 5u)), b, (*s).q5.r1);
-    (*s).q5.r2 = fma(vec4f(subgroupBroadcast(a.z, 5u)), b, (*s).q5.r2);
-    (*s).q5.r3 = fma(vec4f(subgroupBroadcast(a.w, 5u)), b, (*s).q5.r3);
-    (*s).q6.r0 = fma(vec4f(subgroupBroadcast(a.x, 6u)), b, (*s).q6.r0);
-    (*s).q6.r1 = fma(vec4f(subgroupBroadcast(a.y, 6u)), b, (*s).q6.r1);
-    (*s).q6.r2 = fma(vec4f(subgroupBroadcast(a.z, 6u)), b, (*s).q6.r2);
-    (*s).q6.r3 = fma(vec4f(subgroupBroadcast(a.w, 6u)), b, (*s).q6.r3);
-    (*s).q7.r0 = fma(vec4f(subgroupBroadcast(a.x, 7u)), b, (*s).q7.r0);
-    (*s).q7.r1 = fma(vec4f(subgroupBroadcast(a.y, 7u)), b, (*s).q7.r1);
-    (*s).q7.r2 = fma(vec4f(subgroupBroadcast(a.z, 7u)), b, (*s).q7.r2);
-    (*s).q7.r3 = fma(vec4f(subgroupBroadcast(a.w, 7u)), b, (*s).q7.r3);
+    addOuter(&(*s).q4, vec4f(subgroupBroadcast(a.x, 4u), subgroupBroadcast(a.y, 4u), subgroupBroadcast(a.z, 4u),
+      subgroupBroadcast(a.w, 4u)), b);
+    addOuter(&(*s).q5, vec4f(subgroupBroadcast(a.x, 5u), subgroupBroadcast(a.y, 5u), subgroupBroadcast(a.z, 5u),
+      subgroupBroadcast(a.w, 5u)), b);
+    addOuter(&(*s).q6, vec4f(subgroupBroadcast(a.x, 6u), subgroupBroadcast(a.y, 6u), subgroupBroadcast(a.z, 6u),
+      subgroupBroadcast(a.w, 6u)), b);
+    addOuter(&(*s).q7, vec4f(subgroupBroadcast(a.x, 7u), subgroupBroadcast(a.y, 7u), subgroupBroadcast(a.z, 7u),
+      subgroupBroadcast(a.w, 7u)), b);
   }
 }
 

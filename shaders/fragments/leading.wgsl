@@ -3,7 +3,8 @@
 //   beginLeading(column4); withLeading(row, sum) = (Qᵀ Q, Qᵀ Y + Yᵀ Q + sum)[row, four columns]       by four directions
 //
 // in    leading  f32 [n, 8]   Qᵀ and Yᵀ as deflate.wgsl makes them
-// error of the first part none; the second γ(9) · (|Q|ᵀ |Y| + |Y|ᵀ |Q| + |sum|) beyond the sum's. Needs pair.wgsl.
+// error of the first part none; the second γ(9) · (|Q|ᵀ |Y| + |Y|ᵀ |Q| + |sum|) beyond the sum's.
+//       Needs pair.wgsl, and everyLane.wgsl or oneLane.wgsl where all lanes of a subgroup ask for the same rows.
 @group(0) @binding(3) var<storage, read> leading: array<vec4f>;
 
 // What four columns have of it: the classes ask for many rows of the same columns.
@@ -20,6 +21,12 @@ fn beginLeading(column4: u32) {
 
 fn withLeading(row: u32, sum: vec4f) -> Pair {
   let pitch = pitch4(8u);
-  let p = leading[row * pitch];
-  return Pair(p * q, (p * y + leading[row * pitch + 1u] * q) + sum);
+  var p = vec4f();
+  var r = vec4f();
+  if elected() {
+    p = leading[row * pitch];
+    r = leading[row * pitch + 1u];
+  }
+  p = ofElected(p);
+  return Pair(p * q, (p * y + ofElected(r) * q) + sum);
 }

@@ -36,7 +36,7 @@ export interface OpenOptions {
 
 /** One way of computing products: a WGSL file with its fragments, and where it can run. */
 export interface KernelClass {
-  /** Its entry point has the class's name. */
+  /** Its entry point has the class's name; everyLane.wgsl or oneLane.wgsl is in it, for epilogues. */
   readonly wgsl: string;
   /** The `override` constants with their defaults. */
   readonly sizes: Readonly<Record<string, number>>;

@@ -1,6 +1,8 @@
 import addWgsl from "../../shaders/fragments/add.wgsl";
+import everyLaneWgsl from "../../shaders/fragments/everyLane.wgsl";
 import handedWgsl from "../../shaders/fragments/handed.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
+import oneLaneWgsl from "../../shaders/fragments/oneLane.wgsl";
 import operandsWgsl from "../../shaders/fragments/operands.wgsl";
 import partialWgsl from "../../shaders/fragments/partial.wgsl";
 import quadWgsl from "../../shaders/fragments/quad.wgsl";
@@ -53,17 +55,21 @@ const wide = ({ LANES = 16 }: ProductSizes): number => 4 * LANES;
 /** The kernel classes of the product: each a file of its own, all adding in the same order. */
 export const PRODUCT_CLASSES = {
   productRegisters: {
-    wgsl: registersWgsl,
+    wgsl: [registersWgsl, everyLaneWgsl].join("\n"),
     sizes: { LANES: 16 },
     tile: (sizes: ProductSizes) => [8, wide(sizes)],
   },
   productBroadcast: {
-    wgsl: [broadcastWgsl, handedWgsl].join("\n"),
+    wgsl: [broadcastWgsl, handedWgsl, oneLaneWgsl].join("\n"),
     sizes: { LANES: 16, SUBGROUP: 4 },
     tile: (sizes: ProductSizes) => [4 * (sizes.SUBGROUP ?? 4), wide(sizes)],
   },
-  productStaged: { wgsl: stagedWgsl, sizes: {}, tile: () => [64, 64] },
-  productStagedWide: { wgsl: stagedWideWgsl, sizes: {}, tile: () => [64, 128] },
+  productStaged: { wgsl: [stagedWgsl, everyLaneWgsl].join("\n"), sizes: {}, tile: () => [64, 64] },
+  productStagedWide: {
+    wgsl: [stagedWideWgsl, everyLaneWgsl].join("\n"),
+    sizes: {},
+    tile: () => [64, 128],
+  },
 } as const satisfies Record<string, KernelClass>;
 
 /** A class's name; hosts may lend others than these. */
@@ -173,7 +179,10 @@ function joined(epilogue: Epilogue<string, string>) {
   const classed = (name: string, { wgsl, sizes }: KernelClass): AnyShader =>
     (made[wgsl] ??= shader(name, wgsl, sizes));
   for (const [name, info] of Object.entries(PRODUCT_CLASSES)) classed(name, info);
-  return { classed, collect: shader("productCollect", collectWgsl, {}) };
+  return {
+    classed,
+    collect: shader("productCollect", [collectWgsl, everyLaneWgsl].join("\n"), {}),
+  };
 }
 
 /** Where each slab's sums go. */

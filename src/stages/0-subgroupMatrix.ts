@@ -1,3 +1,4 @@
+import everyLaneWgsl from "../../shaders/fragments/everyLane.wgsl";
 import piecesWgsl from "../../shaders/fragments/pieces.wgsl";
 import pieceSumsWgsl from "../../shaders/fragments/pieceSums.wgsl";
 import matrixWgsl from "../../shaders/0-matrix/productMatrix.wgsl";
@@ -39,7 +40,7 @@ export function matrixClass(shape: MatrixShape): KernelClass {
     own = parts.join(String(value));
   }
   return {
-    wgsl: [own, piecesWgsl, pieceSumsWgsl].join("\n"),
+    wgsl: [own, piecesWgsl, pieceSumsWgsl, everyLaneWgsl].join("\n"),
     sizes: { LANES: 128 },
     tile: () => [4 * shape.M, 4 * shape.N],
     plans: ({ features, adapterInfo }) =>
