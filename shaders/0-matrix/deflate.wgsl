@@ -28,7 +28,7 @@ struct Dims {
 @group(0) @binding(5) var<uniform> dims: Dims;
 
 const ACROSS = 8u;
-override DOWN: u32 = 16u; // 1 where lanes are few: then nobody waits, and one load of a direction serves all lanes
+override DOWN: u32 = 16u; // 1 where lanes are few: then none waits for another
 const STRANDS = 16u;
 var<workgroup> parts: array<vec4f, 512>;
 var<workgroup> whole: array<vec4f, 32>;
