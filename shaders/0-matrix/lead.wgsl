@@ -9,7 +9,7 @@
 //       excess      f32 [4, 4]             padding of neither is written
 // dims  stride      of so many vec4s of columns one is summed
 // grid  [1]; one lane every LANES-th row, 8 to 128
-// error |excess − exact| ≤ u |exact|, u = 2⁻²³, up to 2¹⁸ rows; |exact| ≤ 0.01; C leads as far as a sketch can tell
+// error |excess − exact| ≤ u |exact|, u = 2⁻²³, up to 2¹⁸ rows; Cᵀ C ≈ 1 to 1 %, where C is not 0; C leads as a sketch can tell
 // cost  1 flop and 4 bytes a value summed; 200 flops and 64 bytes a row
 // from  Halko, Martinsson & Tropp 2011, with sums in place of random combinations
 struct Dims {

@@ -72,7 +72,7 @@ export function productCandidates(gpu: Gpu): ProductPlan[] {
   }));
   const broadcast = (own < 4 ? [] : [1, 2, 4]).map((times) => ({
     class: "productBroadcast" as const,
-    sizes: { LANES: times * (software ? own : 8), SUBGROUP: own },
+    sizes: { LANES: times * (software ? gpu.subgroupLanes : 8), SUBGROUP: own },
     groups,
   }));
   const staged = (["productStaged", "productStagedWide"] as const).map((name) => ({
