@@ -101,10 +101,6 @@ export function setProductPlan(gpu: Gpu, plan: ProductPlan | null): void {
   else plans.delete(gpu);
 }
 
-/** Whether an adapter is the processor's: few lanes, much memory for each, and barriers that cost. */
-export const isSoftware = ({ device }: Gpu): boolean =>
-  device.adapterInfo?.isFallbackAdapter ?? false;
-
 /** What an epilogue adds to the product's table: fragments, buffers after `left` and `right`, `override` constants. */
 export interface Epilogue<B extends string, S extends string> {
   readonly wgsl: readonly string[];
@@ -132,7 +128,7 @@ export interface ProductCall<B extends string, S extends string> {
   readonly triangle?: boolean;
   /** Only this part of the result, which is then what the epilogue's matrices hold; default all of it. */
   readonly part?: Part;
-  /** Whether each slab of the summed axis has workgroups of its own, which no bit depends on; default where tiles are few, or slabs many. */
+  /** Whether each slab of the summed axis has workgroups of its own; default where tiles are too few. No bit depends on it. */
   readonly split?: boolean;
   readonly sizes?: Partial<Readonly<Record<S, number>>>;
 }
@@ -154,8 +150,6 @@ export const productFlops = (
 
 /** Values along the summed axis that are added before a slab's sum is added to the others. */
 const SLAB = 1024;
-/** A depth from which on a processor goes slab by slab. */
-const DEEP = 8 * SLAB;
 /** The sums of all slabs take at most this much; where they would take more, there are tiles enough. */
 const SUMS_BYTES = 32 * 2 ** 20;
 
@@ -231,10 +225,8 @@ export function defineProduct<B extends string, S extends string>(
     const [high, wide] = info.tile(plan.sizes);
     const tiles = tileCount(rows, columns, triangle, high, wide);
     const allRows = ceil(depth, SLAB) * ceil(rows, ALIGN) * ALIGN;
-    // Rows are pages apart: a processor keeps those of a slab at hand, where all tiles go through it before the next.
-    const deep = depth >= DEEP && isSoftware(gpu);
-    const apart = (deep || tiles < plan.groups) && matrixBytes(allRows, columns) <= SUMS_BYTES;
-    const parts = (call.split ?? apart) ? ceil(depth, SLAB) : 1;
+    const few = tiles < plan.groups && matrixBytes(allRows, columns) <= SUMS_BYTES;
+    const parts = (call.split ?? few) ? ceil(depth, SLAB) : 1;
     const slabRows = parts > 1 ? allRows : ceil(rows, ALIGN) * ALIGN;
     const dims = {
       depth,

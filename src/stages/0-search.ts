@@ -4,7 +4,6 @@ import type { Matrix } from "../gpu/matrix.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import {
   FIXED_PLAN,
-  isSoftware,
   productClasses,
   productPlan,
   setProductPlan,
@@ -55,6 +54,10 @@ const FIXED_RATES: Rates = { flops: 2e11, bytes: 2e10, dispatches: 1e5 };
 const value = (index: number): number => ((index * 2654435761) >>> 28) - 8;
 
 const free = async (): Promise<void> => {};
+
+/** Whether an adapter is the processor's: few lanes, much memory for each, and barriers that cost. */
+export const isSoftware = ({ device }: Gpu): boolean =>
+  device.adapterInfo?.isFallbackAdapter ?? false;
 
 /** Plans that an adapter may run, those tried first that such adapters were best with. */
 export function productCandidates(gpu: Gpu): ProductPlan[] {
