@@ -115,7 +115,7 @@ export interface PairMatrix {
 }
 
 /** Columns of a matrix that its leading directions are looked for in. */
-const SKETCHED = 64;
+const SKETCHED = 128;
 
 type Shape = readonly [rows: number, columns: number];
 

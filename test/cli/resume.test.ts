@@ -5,7 +5,7 @@ import { deviceTest, Folder, words } from "./run.ts";
 
 const folder = new Folder();
 const SPEC = {
-  widths: [16, 32, 32, 1],
+  widths: [16, 96, 96, 1],
   activation: "relu",
   parameterization: "ntk",
   weightScale: 1.4,

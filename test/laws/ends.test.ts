@@ -141,7 +141,7 @@ describe("kernelSpectrum", () => {
   gpuTest(
     "of a kernel whose values fall below all rounding no more is said than is sure",
     async (gpu) => {
-      for (const n of [24, 40, 160]) {
+      for (const n of [24, 40, 100, 260]) {
         const { spec, inputs, weights: drawn } = halfCircle(n);
         const net = network(spec);
         const right = (await ntk(gpu, net, drawn, inputs, { precision: "verified" })).spectrum;

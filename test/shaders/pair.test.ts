@@ -68,7 +68,7 @@ async function led(
   using directions = new Guarded(gpu, "directions", rows, 4);
   using excess = new Guarded(gpu, "excess", 4, 4);
   const buffers = { matrix, directions: directions.matrix, excess: excess.matrix };
-  const dims = { rows, columns, stride: Math.ceil(columns / 64) };
+  const dims = { rows, columns, stride: Math.ceil(columns / 128) };
   lead(gpu, { dims, buffers, groups: [1], flops: 1, sizes: { LANES } });
   const c = await directions.read((row, column) => row < rows && column < 4);
   return { c, excess: await excess.read((row, column) => row < 4 && column < 4) };
@@ -77,11 +77,14 @@ async function led(
 gpuTest(
   "lead: directions of 11 bits, nearly orthonormal, and by how much they are not",
   async (gpu) => {
-    for (const [index, { rows, columns }] of SHAPES.entries()) {
+    const each = [8, 128].flatMap((lanes) =>
+      SHAPES.map((shape, index) => ({ lanes, index, ...shape })),
+    );
+    for (const { lanes, index, rows, columns } of each) {
       const scale = SCALES[index % 3];
       const values = leaning(rows, columns, index, scale);
-      const { c, excess } = await led(gpu, rows, columns, values, [8, 128][index % 2]);
-      const label = `${rows} × ${columns}`;
+      const { c, excess } = await led(gpu, rows, columns, values, lanes);
+      const label = `${rows} × ${columns}, ${lanes} lanes`;
       const q = 2 ** (Math.floor(Math.log2(Math.max(...c.map(Math.abs)))) + 1 - 11);
       for (const value of c) expect(Number.isInteger(value / q)).toBe(true);
       const exact = new Float64Array(16);
@@ -142,7 +145,7 @@ gpuTest(
       using excess = gpu.matrix("excess", 4, 4);
       using rest = new Guarded(gpu, "rest", rows, columns);
       using leading = new Guarded(gpu, "leading", columns, 8);
-      const stride = Math.ceil(columns / 64);
+      const stride = Math.ceil(columns / 128);
       const buffers = { matrix, directions, excess };
       lead(gpu, { dims: { rows, columns, stride }, buffers, groups: [1], flops: 1 });
       const deflated = async (DOWN: number) => {
