@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { minify } from "terser";
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -42,8 +43,11 @@ export function withoutComments(wgsl) {
         .replace(/ *([-+<>!=]?[;,{}()[\]=*%|^:]) */g, "$1")
         // A number takes the type of what stands before it.
         .replace(/(?<=[\w)\]] ?(?:[-+*\/%<>&|]|[<>=!]=|<<|>>) ?\d+)u\b/g, "")
+        .replace(/(?<=:u32=|\[|\bcase )(\d+)u\b|\b(\d+)u(?= ?[-+*\/%&|^] ?[A-Za-z_(])/g, "$1$2")
+        .replace(/(?<=,\d+)u(?=\))/g, "")
+        .replace(/\b0(?=\.\d)|(?<=[1-9]\d*\.)0\b/g, "")
         // Only between operands, where no two signs become one.
-        .replace(/(?<=[\w)\]]) ?(\+|-|\/|<|>|&|<<|>>|&&|->) (?=[\w(])/g, "$1"),
+        .replace(/(?<=[\w)\]]) ?(\+|-|\/|<|>|&|<<|>>|&&|->) (?=[\w(.])/g, "$1"),
     )
     .filter(Boolean)
     .join("\n")
@@ -84,7 +88,7 @@ function ownNames() {
   const short = shortNames("ABCDEFGHIJKLMNOPQRSTUVWXYZ", count);
   // Members, parameters, bindings and sizes have a colon behind their names.
   const others = new Set(files.flatMap((file) => file.match(/\w+(?=\s*:)/g)));
-  const own = new Set(files.flatMap(declared).filter((name) => !others.has(name)));
+  const own = new Set(files.flatMap(declared).filter((name) => !others.has(name))).add("dims");
   const oftenFirst = [...own].sort((a, b) => count.get(b) - count.get(a));
   return new Map(oftenFirst.map((name) => [name, short.next().value]));
 }
@@ -123,6 +127,23 @@ export const withShortNames = (wgsl) => withShortLocals(renamed(wgsl, (ours ??= 
 /** What a shader's text begins with until {@link gathered} takes it away; no other text of ours does. */
 const MARK = "/*wgsl*/";
 
+const packed = (text) => gzipSync(text, { level: 9 }).length;
+
+/** Orders of texts, one from each, where each is followed by the one most like it: gzip takes fewer bits for what is near. */
+function chains(texts) {
+  const alone = texts.map(packed);
+  const more = texts.map((text) => texts.map((next, at) => packed(text + next) - alone[at]));
+  return texts.map((_, first) => {
+    const order = [first];
+    const rest = new Set(texts.keys());
+    while (rest.delete(order.at(-1)) && rest.size > 0) {
+      const after = more[order.at(-1)];
+      order.push([...rest].reduce((a, b) => (after[b] < after[a] ? b : a)));
+    }
+    return order;
+  });
+}
+
 /** Every shader's text side by side in one array: gzip finds what is alike only where it is near. */
 function gathered(code) {
   const texts = [];
@@ -133,7 +154,13 @@ function gathered(code) {
       return `WGSL[${texts.length - 1}]`;
     },
   );
-  return texts.length > 0 ? `const WGSL=[${texts.join()}];${rest}` : rest;
+  if (texts.length === 0) return rest;
+  const ordered = (order) =>
+    `const WGSL=[${order.map((at) => texts[at]).join()}];` +
+    rest.replaceAll(/\bWGSL\[(\d+)\]/g, (_, at) => `WGSL[${order.indexOf(Number(at))}]`);
+  return chains(texts)
+    .map(ordered)
+    .reduce((a, b) => (packed(b) < packed(a) ? b : a));
 }
 
 /** `import text from "./shader.wgsl"` in esbuild, as releases carry it. */
@@ -315,7 +342,11 @@ async function smaller(file) {
   const short = await transform(plainUsing(file.text), {
     ...{ format: "esm", charset: "utf8", target: anywhere.target, minify: true },
   });
-  const { code } = await minify(short.code, { module: true, ecma: 2020, compress: { passes: 2 } });
+  const { code } = await minify(short.code, {
+    module: true,
+    ecma: 2020,
+    compress: { passes: 2, pure_getters: true },
+  });
   return { path: file.path, contents: gathered(numbered(code)) };
 }
 

@@ -4,6 +4,7 @@ import { findAdapter } from "./node/adapters.ts";
 import { breathe } from "./node/breathe.ts";
 import { cachedTexts } from "./node/cache.ts";
 import { subgroupMatrices } from "./stages/0-subgroupMatrix.ts";
+import { textureClass } from "./stages/0-textures.ts";
 
 export * from "./index.ts";
 export { adapters, type AdapterInfo } from "./node/adapters.ts";
@@ -39,12 +40,14 @@ export async function openGpu(
 ): Promise<Gpu> {
   checkOptions("openGpu", options, ["adapter", "limits", "search", "matrices"]);
   const { adapter, hold, info } = await findAdapter(options.adapter, options.matrices);
+  const lent = subgroupMatrices(adapter);
   return openCore({
     adapter,
     hold,
     limits: options.limits,
     search: options.search,
-    ...subgroupMatrices(adapter),
+    ...lent,
+    classes: { productTextures: textureClass(), ...lent.classes },
     store: cachedTexts("search"),
     runtime: `Node ${process.version}`,
     description: info.description,

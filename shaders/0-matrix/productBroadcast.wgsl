@@ -1,9 +1,9 @@
-// with fragments/load.wgsl, fragments/operands.wgsl, fragments/quad.wgsl, fragments/handed.wgsl, fragments/store.wgsl
+// with fragments/load.wgsl, fragments/buffers.wgsl, fragments/operands.wgsl, fragments/quad.wgsl, fragments/handed.wgsl, fragments/store.wgsl
 // productBroadcast — the matrix product without barriers: each lane loads four rows, and hands them to all lanes.
 //
 //   sum[i, j] = Σ_k  left[k, i] · right[k, j]          k < depth, i < rows, j < columns
 //
-// in    left, right [depth, …] and dims as in operands.wgsl
+// in    left, right [depth, …] and dims as in buffers.wgsl and operands.wgsl
 // out   through `begin(column4)` and `finish(row, column4, sum)` of the epilogue, which writes the padding too
 // grid  one workgroup a tile of 4 · SUBGROUP × 4 · LANES values, tiles over x and y, slabs over z; one lane 4 columns of it
 // error |sum − exact| ≤ γ(k) · Σ_k |left[k,i] · right[k,j]|, u = 2⁻²³, k = 1 + min(depth, 64) + min(⌈depth / 64⌉, 16) +

@@ -1,4 +1,4 @@
-// with fragments/load.wgsl, fragments/operands.wgsl, fragments/store.wgsl
+// with fragments/load.wgsl, fragments/buffers.wgsl, fragments/operands.wgsl, fragments/store.wgsl
 // productCollect — the second pass of a product whose summed axis was cut: the slabs' sums, added in their order.
 //
 //   sum[i, j] = Σ_s  left[s · padded(rows) + i, j]          s < slabs, i < rows, j < columns

@@ -1,10 +1,10 @@
-// with fragments/load.wgsl, fragments/operands.wgsl, fragments/quad.wgsl, fragments/pieces.wgsl, fragments/pieceSums.wgsl, fragments/store.wgsl
+// with fragments/load.wgsl, fragments/buffers.wgsl, fragments/operands.wgsl, fragments/quad.wgsl, fragments/pieces.wgsl, fragments/pieceSums.wgsl, fragments/store.wgsl
 // productMatrix — the matrix product by subgroup matrices of f16 that add in f32; each f32 is three exact pieces of f16.
 //
 //   sum[i, j] = Σ_k  left[k, i] · right[k, j]          k < depth, i < rows, j < columns
 //   2^e · x = p₁ + 2⁻¹¹ p₂ + 2⁻²² p₃, one e a column and block;  x · y from p₁q₁, p₁q₂ + p₂q₁, p₂q₂ + p₁q₃ + p₃q₁
 //
-// in    left, right [depth, …] and dims as in operands.wgsl
+// in    left, right [depth, …] and dims as in buffers.wgsl and operands.wgsl
 // out   through `begin(column4)` and `finish(row, column4, sum)` of the epilogue, which writes the padding too
 // grid  one workgroup a tile of 4 · M × 4 · N values, tiles over x and y, slabs over z; LANES lanes, at least four
 //       subgroups, each of the first four 2 × 2 matrices; in their sums a lane owns two quads at most: M · N ≤ 2 · LANES

@@ -40,7 +40,7 @@ fn kinks(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     if close[lane] && column < dims.columns {
       let at = atomicAdd(&found[start], 1u) + 1u;
       if at < dims.capacity {
-        atomicStore(&found[start + at], 2u * (row * dims.columns + column) + select(0u, 1u, z[place][lane] > 0.0));
+        atomicStore(&found[start + at], 2u * (row * dims.columns + column) + u32(z[place][lane] > 0.0));
       }
     }
   }

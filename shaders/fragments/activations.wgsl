@@ -43,7 +43,7 @@ fn phi(z: f32) -> f32 {
 fn phiPrime(z: f32) -> f32 {
   switch ACTIVATION {
     case 0u: {
-      return select(0.0, 1.0, z > 0.0);
+      return f32(z > 0.0);
     }
     case 1u: {
       return select(SLOPE, 1.0, z > 0.0);

@@ -6,7 +6,7 @@
 // From the start of one row to the start of the next, in vec4s; `pitch` in src/gpu/matrix.ts is the same rule.
 fn pitch4(columns: u32) -> u32 {
   let width = (columns + 15u) / 16u * 16u;
-  return (width + select(0u, 16u, width % 256u == 0u)) / 4u;
+  return (width + 16u * u32(width % 256u == 0u)) / 4u;
 }
 
 fn padded(size: u32) -> u32 {

@@ -1,9 +1,8 @@
-// operands — what the product's classes share: its two operands, its sizes, and the order of its tiles. Needs load.wgsl.
+// operands — what the product's classes share: its sizes, and the order of its tiles. Needs load.wgsl.
 //
 //   sum[i, j] = Σ_k  left[k, rowOrigin + i] · right[k, columnOrigin + j]        k < depth, i < rows, j < columns
 //
-// in    left    f32 [depth, leftColumns]     both operands with the summed axis slowest,
-//       right   f32 [depth, rightColumns]    so that each loads as vec4s along its own axis
+// in    left [depth, leftColumns] and right [depth, rightColumns], as buffers.wgsl or textures.wgsl has them
 // dims  rowOrigin and columnOrigin, multiples of 16, choose a part of the whole result
 //       tiles firstTile … lastTile − 1 are computed; triangle = 1 leaves out those that lie wholly above the diagonal
 //       each workgroup sums at most `slabs` slabs, those that the group's z says
@@ -34,8 +33,6 @@ struct Dims {
   shiftLow: f32,
 }
 
-@group(0) @binding(0) var<storage, read> left: array<vec4f>;
-@group(0) @binding(1) var<storage, read> right: array<vec4f>;
 @group(0) @binding(2) var<uniform> dims: Dims;
 
 // First row and first column of a tile of `high` × `wide` values, `wide` a multiple of `high`. Tiles below each other
@@ -50,8 +47,8 @@ fn tileAt(tile: u32, high: u32, wide: u32) -> vec2u {
   let across = (padded(dims.rows) + wide - 1u) / wide;
   // The largest u with u (u + 1) / 2 ≤ square; f32 alone goes wrong where squares are many.
   var u = u32((sqrt(8.0 * f32(square) + 1.0) - 1.0) / 2.0);
-  u -= select(0u, 1u, u * (u + 1u) / 2u > square);
-  u += select(0u, 1u, (u + 1u) * (u + 2u) / 2u <= square);
+  u -= u32(u * (u + 1u) / 2u > square);
+  u += u32((u + 1u) * (u + 2u) / 2u <= square);
   let v = square - u * (u + 1u) / 2u;
   return vec2u((across - 1u - v) * wide + tile % part * high, (across - 1u - u) * wide);
 }

@@ -121,7 +121,7 @@ export class Gpu {
     });
     this.queue = new Queue(
       device,
-      (what, make) => this.#guard(what, make),
+      (what, make) => this.guard(what, make),
       (promise) => this.settle(promise),
       options.pause && ((ms) => this.#orLost(options.pause!(ms))),
     );
@@ -174,7 +174,7 @@ export class Gpu {
         `${matrix.name}: ${bits.length} values from column ${first} of row ${row} were given, but it is ${matrix.rows} × ${matrix.columns}. Stay inside.`,
       );
     this.queue.submit();
-    this.#guard(`${matrix.name}: a row`, () =>
+    this.guard(`${matrix.name}: a row`, () =>
       this.device.queue.writeBuffer(
         matrix.buffer,
         (row * matrix.pitch + first) * 4,
@@ -225,7 +225,7 @@ export class Gpu {
         GPU_BUFFER.MAP_READ | GPU_BUFFER.COPY_DST,
       );
       try {
-        this.#guard(`${matrix.name}: its read-back`, () => {
+        this.guard(`${matrix.name}: its read-back`, () => {
           const encoder = this.device.createCommandEncoder();
           const from = (firstRow + start) * rowBytes;
           encoder.copyBufferToBuffer(matrix.buffer, from, staging, 0, size);
@@ -340,7 +340,7 @@ export class Gpu {
     usage: number,
     fill: ((target: Float32Array) => void) | null = null,
   ): GPUBuffer {
-    const buffer = this.#guard(`${label}: ${size} bytes`, () => {
+    const buffer = this.guard(`${label}: ${size} bytes`, () => {
       const made = this.device.createBuffer({
         label,
         size,
@@ -359,8 +359,8 @@ export class Gpu {
     return buffer;
   }
 
-  /** Runs a synchronous call inside error scopes; what they caught is thrown at the next wait. */
-  #guard<T>(what: string, make: () => T): T {
+  /** Runs a synchronous call inside error scopes; what they caught is thrown at the next wait. @internal */
+  guard<T>(what: string, make: () => T): T {
     if (this.#lostMessage !== null) throw this.#lostError();
     const { device } = this;
     const scopes = ["validation", "out-of-memory", "internal"] as const;

@@ -8,7 +8,8 @@ export const dispose: typeof Symbol.dispose = (Symbol.dispose ??
 /** Both axes are stored rounded up to this many values, the rest zero, so that no shader has a ragged inner loop. */
 export const ALIGN = 16;
 
-const rounded = (size: number): number => Math.ceil(size / ALIGN) * ALIGN;
+/** A size with its padding. */
+export const rounded = (size: number): number => Math.ceil(size / ALIGN) * ALIGN;
 
 /**
  * Values from the start of one row to the start of the next: the columns rounded up to 16, plus 16 where that would
@@ -23,6 +24,9 @@ export function pitch(columns: number): number {
 /** Bytes that a matrix takes on the device, padding included. */
 export const matrixBytes = (rows: number, columns: number): number =>
   rounded(rows) * pitch(columns) * 4;
+
+/** What a shader can be given: a matrix, or one that a kernel class has laid out anew. */
+export type Operand = Pick<Matrix, "gpu" | "name" | "rows" | "columns" | "resource">;
 
 /** A buffer on the device with a shape: f32 [rows, columns], row-major, `pitch(columns)` values a row, padding zero. */
 export class Matrix {
@@ -76,6 +80,11 @@ export class Matrix {
         `${this.name}: the matrix was destroyed, but must be alive to be used. Destroy it after its last use.`,
       );
     return this.#buffer;
+  }
+
+  /** How a shader is given it. @internal */
+  get resource(): GPUBindingResource {
+    return { buffer: this.buffer };
   }
 
   /** The first `rows` rows as a matrix of their own on the same memory; it dies with this one. */

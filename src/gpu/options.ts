@@ -1,5 +1,5 @@
 import type { Gpu } from "./device.ts";
-import type { Matrix } from "./matrix.ts";
+import type { Matrix, Operand } from "./matrix.ts";
 import type { Limits } from "./plan.ts";
 
 /** What `openGpu` is given: one of `gpu`, `adapter` and `device`, whichever the host has at hand. */
@@ -36,7 +36,10 @@ export interface OpenOptions {
 
 /** One way of computing products: a WGSL file with its fragments, and where it can run. */
 export interface KernelClass {
-  /** Its entry point has the class's name; everyLane.wgsl or oneLane.wgsl is in it, for epilogues. */
+  /**
+   * Its entry point has the class's name; everyLane.wgsl or oneLane.wgsl is in it, for epilogues, and where it has operands
+   * laid out, what they are bound as.
+   */
   readonly wgsl: string;
   /** The `override` constants with their defaults. */
   readonly sizes: Readonly<Record<string, number>>;
@@ -44,8 +47,26 @@ export interface KernelClass {
   tile(sizes: Readonly<Record<string, number>>): readonly [number, number];
   /** The sizes to try on a device; none where it cannot run there. */
   plans?(device: GPUDevice): Readonly<Record<string, number>>[];
+  /** Lays the operands of a product out as the class reads them; null where that is not worth it or does not fit. */
+  lay?(gpu: Gpu, left: Matrix, right: Matrix, part: Part): Laid | null;
+  /** The class, of the same sizes, for operands that are not laid out. */
+  readonly otherwise?: string;
   /** Why a device is not to use it, by products that it is asked for; empty where it may. */
   check?(gpu: Gpu, multiply: Multiply): Promise<string>;
+}
+
+/** A rectangle of the whole result [left's columns, right's columns]; its corner at multiples of 16. */
+export interface Part {
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** The columns of a part, laid out, for as long as the product is recorded. */
+export interface Laid extends Disposable {
+  readonly left: Operand;
+  readonly right: Operand;
 }
 
 /** out = leftᵀ right. */

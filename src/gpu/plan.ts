@@ -1,5 +1,5 @@
 import { GpuError } from "../errors.ts";
-import { ALIGN, matrixBytes } from "./matrix.ts";
+import { ALIGN, matrixBytes, rounded } from "./matrix.ts";
 
 /** The limits of a device that plans depend on, under WebGPU's own names. */
 export interface Limits {
@@ -78,10 +78,6 @@ export function planPanels(
   if (fitting < ALIGN)
     checkMatrixFits({ ...limits, maxBufferSize: bytes }, "jacobian panel", ALIGN, columns);
   const wanted = panels === undefined ? panelDepth(parameters) : Math.ceil(parameters / panels);
-  const depth = Math.min(
-    Math.ceil(wanted / ALIGN) * ALIGN,
-    fitting,
-    Math.ceil(parameters / ALIGN) * ALIGN,
-  );
+  const depth = Math.min(rounded(wanted), fitting, rounded(parameters));
   return { depth, count: Math.ceil(parameters / depth), bytes: matrixBytes(depth, columns) };
 }

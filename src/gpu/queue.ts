@@ -22,7 +22,7 @@ export type Meter = (flops: number) => Promise<void>;
 interface Dispatch {
   readonly shader: ShaderLayout;
   readonly pipeline: Pipeline;
-  readonly buffers: readonly GPUBuffer[];
+  readonly resources: readonly GPUBindingResource[];
   readonly groups: readonly [number, number, number];
 }
 
@@ -33,6 +33,12 @@ interface Pipeline {
 
 /** Slots of the uniform ring: one a dispatch, so at most this many dispatches are recorded before a submission. */
 const SLOTS = 256;
+/** A texture as shaders are given it. */
+const PANELS = {
+  access: "read-only",
+  format: "rgba32float",
+  viewDimension: "2d-array",
+} as const;
 /** Browsers and Windows reset a device that is busy for too long: a submission aims at this many milliseconds. */
 const SUBMISSION_MS = 50;
 /** Submissions under way at once: one runs, one waits. */
@@ -110,7 +116,7 @@ export class Queue {
   dispatch(
     shader: ShaderLayout,
     sizes: Readonly<Record<string, number>>,
-    buffers: readonly GPUBuffer[],
+    resources: readonly GPUBindingResource[],
     dims: readonly number[],
     groups: readonly [number, number, number],
     flops: number,
@@ -129,7 +135,7 @@ export class Queue {
       if (shader.dimTypes[index] === "f32") view.setFloat32(4 * index, value, true);
       else view.setUint32(4 * index, value, true);
     });
-    this.#recorded.push({ shader, pipeline, buffers, groups });
+    this.#recorded.push({ shader, pipeline, resources, groups });
     this.#recordedFlops += flops;
   }
 
@@ -144,15 +150,15 @@ export class Queue {
       this.#device.queue.writeBuffer(this.#ring, 0, this.#slots, 0, batch.length * this.#slotBytes);
       const encoder = this.#device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      batch.forEach(({ shader, pipeline, buffers, groups }, index) => {
+      batch.forEach(({ shader, pipeline, resources, groups }, index) => {
         const dims = { buffer: this.#ring, size: 16 * Math.ceil(shader.dimTypes.length / 4) };
         const group = this.#device.createBindGroup({
           label: shader.name,
           layout: pipeline.layout,
           entries: [
-            ...buffers.map((buffer, at) => ({
+            ...resources.map((resource, at) => ({
               binding: shader.bindings[at].binding,
-              resource: { buffer },
+              resource,
             })),
             { binding: shader.dimsBinding, resource: dims },
           ],
@@ -258,9 +264,9 @@ export class Queue {
           ...shader.bindings.map(({ binding, access }) => ({
             binding,
             visibility: COMPUTE,
-            buffer: {
-              type: access === "read" ? ("read-only-storage" as const) : ("storage" as const),
-            },
+            ...(access === "texture"
+              ? { storageTexture: PANELS }
+              : { buffer: { type: access === "read" ? "read-only-storage" : "storage" } as const }),
           })),
           {
             binding: shader.dimsBinding,

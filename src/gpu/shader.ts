@@ -1,6 +1,6 @@
 import { InputError } from "../errors.ts";
 import type { Gpu } from "./device.ts";
-import type { Matrix } from "./matrix.ts";
+import type { Operand } from "./matrix.ts";
 
 /** How a shader may touch a buffer, then the buffer's two axes: names of dims, or fixed sizes. */
 export type Binding<D extends string> = readonly ["read" | "read_write", D | number, D | number];
@@ -22,7 +22,7 @@ export interface ShaderTable<D extends string, B extends string, S extends strin
 /** One call of a shader. */
 export interface ShaderCall<D extends string, B extends string, S extends string> {
   readonly dims: Readonly<Record<D, number>>;
-  readonly buffers: Readonly<Record<B, Matrix>>;
+  readonly buffers: Readonly<Record<B, Operand>>;
   /** Workgroups along x, y, z. */
   readonly groups: readonly [number, number?, number?];
   /** Floating-point operations, for pacing and progress. */
@@ -45,7 +45,7 @@ export interface ShaderLayout {
   readonly dimTypes: readonly ("u32" | "f32")[];
   readonly bindings: readonly {
     readonly binding: number;
-    readonly access: "read" | "read_write";
+    readonly access: "read" | "read_write" | "texture";
   }[];
 }
 
@@ -101,10 +101,10 @@ export function defineShader<D extends string, B extends string, S extends strin
 
   const declared = [
     ...bare.matchAll(
-      /@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(\w+))?\s*>\s*(\w+)/g,
+      /@group\(0\)\s*@binding\((\d+)\)\s*var(?:<\s*(uniform|storage)\s*(?:,\s*(\w+))?\s*>)?\s*(\w+)/g,
     ),
   ].sort((a, b) => Number(a[1]) - Number(b[1]));
-  const stored = declared.filter((m) => m[2] === "storage");
+  const stored = declared.filter((m) => m[2] !== "uniform");
   const buffers = Object.entries<Binding<D>>(table.buffers);
   mustEqual(
     name,
@@ -113,12 +113,7 @@ export function defineShader<D extends string, B extends string, S extends strin
     buffers.map(([key, [access]]) => `${key}: ${access}`),
   );
   const dims = declared.filter((m) => m[2] === "uniform");
-  mustEqual(
-    name,
-    "the uniforms",
-    dims.map((m) => m[4]),
-    ["dims"],
-  );
+  mustEqual(name, "uniforms", [`${dims.length}`], ["1"]);
 
   const layout: ShaderLayout = {
     name,
@@ -127,7 +122,7 @@ export function defineShader<D extends string, B extends string, S extends strin
     dimTypes: members.map((m) => m[2] as "u32" | "f32"),
     bindings: stored.map((m) => ({
       binding: Number(m[1]),
-      access: (m[3] ?? "read") as "read" | "read_write",
+      access: m[2] ? ((m[3] ?? "read") as "read" | "read_write") : "texture",
     })),
   };
 
@@ -148,7 +143,7 @@ export function defineShader<D extends string, B extends string, S extends strin
     gpu.queue.dispatch(
       layout,
       { ...table.sizes, ...call.sizes },
-      buffers.map(([key]) => call.buffers[key as B].buffer),
+      buffers.map(([key]) => call.buffers[key as B].resource),
       table.dims.map((key) => call.dims[key]),
       [call.groups[0], call.groups[1] ?? 1, call.groups[2] ?? 1],
       call.flops,

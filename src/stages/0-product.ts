@@ -1,4 +1,5 @@
 import addWgsl from "../../shaders/fragments/add.wgsl";
+import buffersWgsl from "../../shaders/fragments/buffers.wgsl";
 import everyLaneWgsl from "../../shaders/fragments/everyLane.wgsl";
 import handedWgsl from "../../shaders/fragments/handed.wgsl";
 import loadWgsl from "../../shaders/fragments/load.wgsl";
@@ -13,8 +14,8 @@ import registersWgsl from "../../shaders/0-matrix/productRegisters.wgsl";
 import stagedWgsl from "../../shaders/0-matrix/productStaged.wgsl";
 import stagedWideWgsl from "../../shaders/0-matrix/productStagedWide.wgsl";
 import type { Gpu } from "../gpu/device.ts";
-import { ALIGN, matrixBytes, type Matrix } from "../gpu/matrix.ts";
-import type { KernelClass } from "../gpu/options.ts";
+import { matrixBytes, rounded, type Matrix, type Operand } from "../gpu/matrix.ts";
+import type { KernelClass, Part } from "../gpu/options.ts";
 import type { Meter } from "../gpu/queue.ts";
 import { defineShader, type Binding, type Shader } from "../gpu/shader.ts";
 
@@ -90,10 +91,10 @@ export const FIXED_PLAN: ProductPlan = {
   groups: 1,
 };
 
-const plans = new WeakMap<Gpu, ProductPlan>();
+const plans = new WeakMap<object, ProductPlan>();
 
 /** The plan that an engine's products follow: the one set last, else {@link FIXED_PLAN}. */
-export const productPlan = (gpu: Gpu): ProductPlan => plans.get(gpu) ?? FIXED_PLAN;
+export const productPlan = (gpu: object): ProductPlan => plans.get(gpu) ?? FIXED_PLAN;
 
 /** Has an engine's products follow a plan from now on; null goes back to {@link FIXED_PLAN}. */
 export function setProductPlan(gpu: Gpu, plan: ProductPlan | null): void {
@@ -106,14 +107,6 @@ export interface Epilogue<B extends string, S extends string> {
   readonly wgsl: readonly string[];
   readonly buffers: Readonly<Record<B, Binding<Dim>>>;
   readonly sizes: Readonly<Record<S, number>>;
-}
-
-/** A rectangle of the whole result [left's columns, right's columns]; its corner at multiples of 16. */
-export interface Part {
-  readonly row: number;
-  readonly column: number;
-  readonly rows: number;
-  readonly columns: number;
 }
 
 /** One product: operands, what the epilogue needs, and which part of the result is wanted. */
@@ -156,17 +149,26 @@ const SUMS_BYTES = 32 * 2 ** 20;
 type AnyShader = Shader<Dim, string, string>;
 
 /** The classes that an engine has: everyone's, and what its host lent. */
-export const productClasses = ({ host }: Gpu): Readonly<Record<string, KernelClass>> => ({
+export const productClasses = ({
+  host,
+}: Partial<Pick<Gpu, "host">>): Readonly<Record<string, KernelClass>> => ({
   ...PRODUCT_CLASSES,
-  ...host.classes,
+  ...host?.classes,
 });
+
+/** Whether an engine's products copy their operands first. */
+export const laysOut = (gpu: Partial<Pick<Gpu, "host">>): boolean =>
+  !!productClasses(gpu)[productPlan(gpu).class].lay;
 
 /** Every class joined with one epilogue, and the second pass for slabs. */
 function joined(epilogue: Epilogue<string, string>) {
-  const shader = (name: string, wgsl: string, sizes: KernelClass["sizes"]): AnyShader =>
+  const shader = (
+    name: string,
+    { wgsl, sizes, lay }: Pick<KernelClass, "wgsl" | "sizes" | "lay">,
+  ): AnyShader =>
     defineShader({
       name,
-      wgsl: [wgsl, loadWgsl, operandsWgsl, quadWgsl, ...epilogue.wgsl],
+      wgsl: [wgsl, loadWgsl, lay ? "" : buffersWgsl, operandsWgsl, quadWgsl, ...epilogue.wgsl],
       dims: DIMS,
       buffers: {
         left: ["read", "depth", "leftColumns"],
@@ -176,12 +178,15 @@ function joined(epilogue: Epilogue<string, string>) {
       sizes: { ...epilogue.sizes, ...sizes } as Record<string, number>,
     });
   const made: Record<string, AnyShader> = {};
-  const classed = (name: string, { wgsl, sizes }: KernelClass): AnyShader =>
-    (made[wgsl] ??= shader(name, wgsl, sizes));
+  const classed = (name: string, info: KernelClass): AnyShader =>
+    (made[info.wgsl] ??= shader(name, info));
   for (const [name, info] of Object.entries(PRODUCT_CLASSES)) classed(name, info);
   return {
     classed,
-    collect: shader("productCollect", [collectWgsl, everyLaneWgsl].join("\n"), {}),
+    collect: shader("productCollect", {
+      wgsl: [collectWgsl, everyLaneWgsl].join("\n"),
+      sizes: {},
+    }),
   };
 }
 
@@ -203,9 +208,8 @@ const ceil = (size: number, step: number): number => Math.ceil(size / step);
 
 /** Tiles of a result, in the order of `tileAt` in operands.wgsl. */
 function tileCount(rows: number, columns: number, triangle: boolean, high: number, wide: number) {
-  const padded = ceil(rows, ALIGN) * ALIGN;
-  if (!triangle) return ceil(padded, high) * ceil(columns, wide);
-  const across = ceil(padded, wide);
+  if (!triangle) return ceil(rounded(rows), high) * ceil(columns, wide);
+  const across = ceil(rounded(rows), wide);
   return ((across * (across + 1)) / 2) * (wide / high);
 }
 
@@ -221,13 +225,17 @@ export function defineProduct<B extends string, S extends string>(
     const depth = left.rows;
     const part = call.part ?? { row: 0, column: 0, rows: left.columns, columns: right.columns };
     const { rows, columns } = part;
-    const info = productClasses(gpu)[plan.class];
+    const classes = productClasses(gpu);
+    const { lay, otherwise } = classes[plan.class];
+    using laid = lay?.(gpu, left, right, part) ?? null;
+    const name = laid ? plan.class : (otherwise ?? plan.class);
+    const info = classes[name];
     const [high, wide] = info.tile(plan.sizes);
     const tiles = tileCount(rows, columns, triangle, high, wide);
-    const allRows = ceil(depth, SLAB) * ceil(rows, ALIGN) * ALIGN;
+    const allRows = ceil(depth, SLAB) * rounded(rows);
     const few = tiles < plan.groups && matrixBytes(allRows, columns) <= SUMS_BYTES;
     const parts = (call.split ?? few) ? ceil(depth, SLAB) : 1;
-    const slabRows = parts > 1 ? allRows : ceil(rows, ALIGN) * ALIGN;
+    const slabRows = parts > 1 ? allRows : rounded(rows);
     const dims = {
       depth,
       leftColumns: left.columns,
@@ -250,7 +258,7 @@ export function defineProduct<B extends string, S extends string>(
     const own: Readonly<Record<string, number>> = { ...call.sizes };
     const run = async (
       shader: AnyShader,
-      given: Readonly<Record<string, Matrix>>,
+      given: Readonly<Record<string, Operand>>,
       sizes: Readonly<Record<string, number>>,
     ) => {
       const flops = 2 * high * wide * depth;
@@ -269,15 +277,15 @@ export function defineProduct<B extends string, S extends string>(
         await meter(flops * (lastTile - firstTile));
       }
     };
-    if (!sums) return run(classed(plan.class, info), buffers, own);
-    await run(partial(plan.class, info), { left, right, out: sums }, {});
+    if (!sums) return await run(classed(name, info), { ...buffers, ...laid }, own);
+    await run(partial(name, info), { left, right, ...laid, out: sums }, {});
     collect(gpu, {
       dims: {
         ...{ ...dims, depth: slabRows, leftColumns: columns, rightColumns: columns },
         ...{ rowOrigin: 0, columnOrigin: 0, firstTile: 0, lastTile: 0 },
       },
       buffers: { ...buffers, left: sums, right: sums },
-      groups: [ceil(ceil(columns, ALIGN) * ALIGN, 64), ceil(rows, ALIGN) * ALIGN],
+      groups: [ceil(rounded(columns), 64), rounded(rows)],
       flops: slabRows * columns,
       sizes: own,
     });

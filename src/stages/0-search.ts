@@ -8,6 +8,7 @@ import {
   productPlan,
   setProductPlan,
   storeProduct,
+  type ProductClass,
   type ProductPlan,
 } from "./0-product.ts";
 
@@ -42,7 +43,7 @@ export interface Tuning {
 }
 
 /** No candidate is made after this long: what compiles slowly is at a loss anyway. */
-const MAKING_MS = 350;
+const MAKING_MS = 400;
 /** No round of timings is begun after this long, beyond the second. */
 const BUDGET_MS = 550;
 /** The clock counts whole milliseconds: a timing takes at least this many. */
@@ -62,32 +63,26 @@ export const isSoftware = ({ device }: Gpu): boolean =>
 /** Plans that an adapter may run, those tried first that such adapters were best with. */
 export function productCandidates(gpu: Gpu): ProductPlan[] {
   const software = isSoftware(gpu);
-  const groups = software ? 4 : 256;
+  const plan = (name: ProductClass, sizes: ProductPlan["sizes"] = {}): ProductPlan => ({
+    ...{ class: name, sizes },
+    groups: software ? 4 : 256,
+  });
   // A lane adds up 16 values for each lane that it hears of: a GPU has registers for 64, software has memory.
   const own = Math.min(software ? 8 : 4, gpu.subgroupLanes);
-  const registers = [16, 8, 32].map((LANES) => ({
-    class: "productRegisters" as const,
-    sizes: { LANES },
-    groups,
-  }));
-  const broadcast = (own < 4 ? [] : [1, 2, 4]).map((times) => ({
-    class: "productBroadcast" as const,
-    sizes: { LANES: times * (software ? gpu.subgroupLanes : 8), SUBGROUP: own },
-    groups,
-  }));
-  const staged = (["productStaged", "productStagedWide"] as const).map((name) => ({
-    class: name,
-    sizes: {},
-    groups,
-  }));
-  // Software adapters run a barrier by leaving the shader and entering it again.
-  const everyones = software
-    ? [...broadcast, ...registers]
-    : [...staged, ...broadcast, ...registers];
-  const lent = Object.entries(gpu.host.classes ?? {}).flatMap(([name, { plans }]) =>
-    plans!(gpu.device).map((sizes) => ({ class: name, sizes, groups })),
-  );
-  return software ? [...everyones, ...lent] : [...lent, ...everyones];
+  return [
+    ...Object.entries(gpu.host.classes ?? {}).flatMap(([name, { plans }]) =>
+      plans!(gpu.device).map((sizes) => plan(name, sizes)),
+    ),
+    // Software adapters run a barrier by leaving the shader and entering it again.
+    ...(software ? [] : [plan("productStaged"), plan("productStagedWide")]),
+    ...(own < 4 ? [] : [1, 2, 4]).map((times) =>
+      plan("productBroadcast", {
+        LANES: times * (software ? gpu.subgroupLanes : 8),
+        SUBGROUP: own,
+      }),
+    ),
+    ...[16, 8, 32].map((LANES) => plan("productRegisters", { LANES })),
+  ];
 }
 
 const tunings = new WeakMap<Gpu, Promise<Tuning>>();
@@ -164,25 +159,31 @@ async function search(gpu: Gpu): Promise<Tuning> {
 async function fastest(gpu: Gpu, began: number) {
   const entries: { plan: ProductPlan; took: number; note: string }[] = [];
   let problem: Problem | null = null;
-  let times = 1;
+  let times = 0;
   try {
     for (const plan of productCandidates(gpu)) {
       const entry = { plan, took: Infinity, note: "" };
       entries.push(entry);
-      if (problem && Date.now() - began > MAKING_MS) {
+      if (times > 0 && Date.now() - began > MAKING_MS) {
         entry.note = "no time left to make it";
         continue;
       }
       setProductPlan(gpu, plan);
       try {
-        if (!problem) {
-          problem = await rightSize(gpu);
-          times = await enough(gpu, problem.run);
+        if (times === 0) {
+          // A larger product where a smaller one is done in no time.
+          for (const n of [256, 512, 2048]) {
+            problem?.destroy();
+            problem = problemOf(gpu, Math.min(n, 512), n);
+            await finish(gpu, problem.run, 1);
+            if ((await finish(gpu, problem.run, 4)) > 4 * 4) break;
+          }
+          times = await enough(gpu, problem!.run);
         }
         // Another scale for each, so that none is taken for right by what the one before left there.
         const scale = 2 ** -entries.length;
         const { check } = productClasses(gpu)[plan.class];
-        entry.note = (await isRight(gpu, problem, scale))
+        entry.note = (await isRight(gpu, problem!, scale))
           ? ((await check?.(gpu, (buffers) => storeProduct(gpu, { buffers }, free))) ?? "")
           : "its result is wrong";
       } catch (error) {
@@ -232,19 +233,6 @@ function problemOf(gpu: Gpu, depth: number, n: number): Problem {
     run: (scale = 1) => storeProduct(gpu, { ...call, scale }, free),
     destroy: () => [left, out].forEach((matrix) => matrix.destroy()),
   };
-}
-
-/** A product that keeps the adapter busy: a large one where the small one is done in no time. */
-async function rightSize(gpu: Gpu): Promise<Problem> {
-  const small = problemOf(gpu, 256, 256);
-  let right = false;
-  try {
-    await finish(gpu, small.run, 1);
-    right = (await finish(gpu, small.run, 16)) > 16 * 0.3;
-  } finally {
-    if (!right) small.destroy();
-  }
-  return right ? small : problemOf(gpu, 512, 2048);
 }
 
 /** Whether a result has the exact values at its corners and edges, and at places between. */

@@ -2,7 +2,7 @@ import loadWgsl from "../../shaders/fragments/load.wgsl";
 import samplesWgsl from "../../shaders/fragments/samples.wgsl";
 import rowsWgsl from "../../shaders/2-backward/rows.wgsl";
 import type { Gpu } from "../gpu/device.ts";
-import { ALIGN, pitch, type Matrix } from "../gpu/matrix.ts";
+import { rounded, pitch, type Matrix } from "../gpu/matrix.ts";
 import type { Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
 import type { Network } from "./0-network.ts";
@@ -55,7 +55,7 @@ export async function fillJacobian(
   meter: Meter,
 ): Promise<void> {
   const end = firstParameter + panel.rows;
-  const paddedRows = Math.ceil(panel.rows / ALIGN) * ALIGN;
+  const paddedRows = rounded(panel.rows);
   for (const layer of net.layers) {
     const from = Math.max(firstParameter, layer.firstParameter);
     const to = Math.min(end, layer.firstParameter + layer.parameters);

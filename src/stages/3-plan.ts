@@ -5,7 +5,7 @@ import { checkMatrixFits, planPanels, type PanelPlan } from "../gpu/plan.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
 import type { Network } from "./0-network.ts";
-import { productFlops } from "./0-product.ts";
+import { laysOut, productFlops } from "./0-product.ts";
 import { knownRates, type Rates } from "./0-search.ts";
 import { jacobianFlops } from "./2-jacobian.ts";
 
@@ -51,7 +51,7 @@ export interface GramPlan {
  * @throws InputError for wrong options, GpuError "limit" where anything of it does not fit
  */
 export function planGram(
-  gpu: Pick<Gpu, "limits">,
+  gpu: Pick<Gpu, "limits"> & Partial<Pick<Gpu, "host">>,
   net: Network,
   n1: number,
   n2: number,
@@ -111,6 +111,7 @@ export function planGram(
   const side = (n: number) => (inTiles ? Math.min(n, tileSamples(each)) : n);
   const [high, wide] = [side(n1), side(n2 || n1)];
   const held = matrixBytes(high * each, wide * each);
+  const factors = cut ? sides.length * cut.bytes : 0;
   return {
     method: chosen.method,
     rows,
@@ -120,7 +121,9 @@ export function planGram(
     flops: chosen.flops,
     bytes:
       layers.reduce((sum, bytes) => sum + bytes, held + READ_BYTES) +
-      (cut ? sides.length * cut.bytes : matrixBytes(high, wide)),
+      (factors || matrixBytes(high, wide)) +
+      // What a product multiplies are some of a layer's matrices, or the Jacobian's panels.
+      (laysOut(gpu) ? Math.max(factors, ...layers) : 0),
     hostBytes: inTiles ? 4 * high * wide * each * each : READ_BYTES / 2,
   };
 }

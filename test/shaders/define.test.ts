@@ -84,7 +84,7 @@ test.each([
   [
     "no uniform",
     { wgsl: [WGSL.replace(/^.*var<uniform>.*$/m, "")] },
-    "double: the WGSL has the uniforms [], but its table says [dims].",
+    "double: the WGSL has uniforms [0], but its table says [1].",
   ],
 ])("a table with a wrong %s is refused without a device", (_, change, message) => {
   let error: unknown;

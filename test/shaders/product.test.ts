@@ -15,7 +15,11 @@ import { mask } from "../../src/stages/2-backward.ts";
 import { hadamard } from "../../src/stages/3-gram.ts";
 import { hadamardPair } from "../../src/stages/3-pair.ts";
 import { bias, tangent } from "../../src/stages/2-tangent.ts";
+import { textureClass } from "../../src/stages/0-textures.ts";
+import { openGpu as openCore } from "../../src/index.ts";
 import type { Gpu } from "../../src/node.ts";
+import { findAdapter } from "../../src/node/adapters.ts";
+import { breathe } from "../../src/node/breathe.ts";
 import { phi, phiPrime } from "../reference/activations.ts";
 import { assertWithin, gamma, U, UW } from "../reference/compare.ts";
 import { sums } from "../reference/product.ts";
@@ -101,20 +105,34 @@ const PLANS: readonly ProductPlan[] = [
 ];
 /** What only some hosts lend; its sizes are the device's. */
 const MATRIX: ProductPlan = { class: "productMatrix", sizes: {}, groups: 1 };
+const TEXTURES: ProductPlan = { class: "productTextures", sizes: {}, groups: 1 };
 const named = ({ class: name, sizes }: ProductPlan): string =>
   [name, ...Object.entries(sizes).map(([size, value]) => `${size} ${value}`)].join(", ");
 /** The plan with the sizes that this adapter needs, or null where it cannot run it. */
 function planOn(gpu: Gpu, plan: ProductPlan): ProductPlan | null {
   if (!((plan.sizes.SUBGROUP ?? 0) <= gpu.subgroupLanes)) return null;
   const info = productClasses(gpu)[plan.class];
-  const [sizes] = info ? (info.plans?.(gpu.device) ?? [plan.sizes]) : [];
+  if (!info) return null;
+  // Slow where textures are, but right.
+  if (plan === TEXTURES && gpu.subgroupLanes >= 4)
+    return { ...plan, sizes: { LANES: 8, SUBGROUP: Math.min(8, gpu.subgroupLanes) } };
+  const [sizes] = info.plans?.(gpu.device) ?? [plan.sizes];
   return sizes ? { ...plan, sizes } : null;
+}
+
+/** An engine whose products copy their operands, all of them or those that are worth it. */
+async function copying(worth = { work: 1, narrow: 1 }): Promise<Gpu> {
+  const { adapter, hold } = await findAdapter();
+  const classes = { productTextures: textureClass(worth) };
+  return openCore({ adapter, hold, breathe, search: false, classes });
 }
 
 /** A test for every class; what the adapter cannot run is left out, and one class at least must run. */
 function classTest(name: string, body: (gpu: Gpu, plan: ProductPlan) => Promise<void>): void {
-  for (const each of [...PLANS, MATRIX])
-    gpuTest(`${named(each)}, ${name}`, async (gpu) => {
+  for (const each of [...PLANS, MATRIX, TEXTURES])
+    gpuTest(`${named(each)}, ${name}`, async (shared) => {
+      using own = each === TEXTURES ? await copying() : null;
+      const gpu = own ?? shared;
       const plan = planOn(gpu, each);
       if (!plan) return;
       const before = productPlan(gpu);
@@ -557,25 +575,94 @@ classTest("slabs: split or not, the same bits, within the bound, twice", async (
     }
 });
 
-gpuTest("every class of the product gives the same bits", async (gpu) => {
-  const p = problem({ depth: 777, rows: 70, columns: 131 }, "normal", 12);
-  const { left, right } = upload(gpu, p);
-  const before = productPlan(gpu);
-  const bits = new Map<string, Uint32Array>();
-  try {
-    for (const plan of PLANS.filter((each) => planOn(gpu, each))) {
+gpuTest("every class of the product gives the same bits", async () => {
+  using gpu = await copying();
+  // The second's copies take two layers of a texture, and a panel lies across.
+  for (const shape of [
+    { depth: 777, rows: 70, columns: 131 },
+    { depth: 16_500, rows: 150, columns: 90 },
+  ]) {
+    const p = problem(shape, "normal", 12);
+    const { left, right } = upload(gpu, p);
+    const bits = new Map<string, Uint32Array>();
+    const textures = planOn(gpu, TEXTURES);
+    const wide = textures && { ...textures, sizes: { ...textures.sizes, LANES: 16 } };
+    for (const plan of [...PLANS.map((each) => planOn(gpu, each)), textures, wide]) {
+      if (!plan) continue;
       setProductPlan(gpu, plan);
       using out = new Guarded(gpu, "out", p.rows, p.columns);
       await storeProduct(gpu, { buffers: { left, right, out: out.matrix } }, free);
       bits.set(named(plan), await out.bits());
     }
-  } finally {
-    setProductPlan(gpu, before);
+    const [first] = bits.values();
+    for (const [name, each] of bits) expect(each, name).toEqual(first);
+    left.destroy();
+    right.destroy();
   }
-  const [first] = bits.values();
-  for (const [name, each] of bits) expect(each, name).toEqual(first);
-  left.destroy();
-  right.destroy();
+});
+
+gpuTest(
+  "productTextures: copies what is large enough, to textures that are used again",
+  async () => {
+    using gpu = await copying({ work: 64 ** 3, narrow: 64 });
+    const plan = planOn(gpu, TEXTURES);
+    if (!plan) return;
+    let made = 0;
+    const create = gpu.device.createTexture.bind(gpu.device);
+    gpu.device.createTexture = (descriptor) => {
+      made += 1;
+      return create(descriptor);
+    };
+    const run = async (shape: { depth: number; rows: number; columns: number }, same = false) => {
+      const p = problem(shape, "normal", shape.rows);
+      const { left, right } = upload(gpu, p);
+      const bits: Uint32Array[] = [];
+      for (const each of [plan, FIXED_PLAN]) {
+        setProductPlan(gpu, each);
+        using out = new Guarded(gpu, "out", p.rows, p.columns);
+        const buffers = { left, right: same ? left : right, out: out.matrix };
+        await storeProduct(gpu, { buffers }, free);
+        bits.push(await out.bits());
+      }
+      expect(bits[0], `${shape.depth} × ${shape.rows} × ${shape.columns}`).toEqual(bits[1]);
+      left.destroy();
+      right.destroy();
+      return made;
+    };
+    expect(await run({ depth: 63, rows: 64, columns: 64 })).toBe(0);
+    expect(await run({ depth: 80, rows: 63, columns: 64 })).toBe(0);
+    expect(await run({ depth: 80, rows: 64, columns: 63 })).toBe(0);
+    expect(await run({ depth: 64, rows: 64, columns: 64 }, true)).toBe(1);
+    expect(await run({ depth: 64, rows: 64, columns: 64 })).toBe(2);
+    expect(await run({ depth: 128, rows: 70, columns: 300 })).toBe(4);
+    expect(await run({ depth: 100, rows: 100, columns: 64 })).toBe(4);
+    expect(gpu.stats()).toMatchObject({ buffers: 0, bytes: 0 });
+  },
+);
+
+gpuTest("productTextures: two products under way at once keep their copies apart", async () => {
+  using gpu = await copying();
+  const plan = planOn(gpu, TEXTURES);
+  if (!plan) return;
+  const shape = { depth: 130, rows: 100, columns: 90 };
+  const both = [1, 2].map((index) => problem(shape, "normal", index));
+  const bits: Uint32Array[][] = [];
+  for (const each of [FIXED_PLAN, plan]) {
+    setProductPlan(gpu, each);
+    const outs = both.map(() => new Guarded(gpu, "out", shape.rows, shape.columns));
+    const operands = both.map((p) => upload(gpu, p));
+    await tileByTile(gpu, (meter) =>
+      Promise.all(
+        operands.map((pair, at) =>
+          storeProduct(gpu, { buffers: { ...pair, out: outs[at].matrix } }, meter),
+        ),
+      ).then(() => {}),
+    );
+    bits.push(await Promise.all(outs.map((out) => out.bits())));
+    outs.forEach((out) => out.matrix.destroy());
+    operands.flatMap(Object.values).forEach((matrix) => matrix.destroy());
+  }
+  expect(bits[1]).toEqual(bits[0]);
 });
 
 for (const depth of [256, 4096])

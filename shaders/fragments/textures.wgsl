@@ -1,0 +1,20 @@
+// textures — the product's operands in textures: panels of 64 columns below each other, so that values that a tile needs
+// one after another lie near each other. Needs operands.wgsl.
+//
+// in    left, right  f32 [depth, …], the columns of the part that is wanted: value [k, 4 · c4 + i] is component i of texel
+//       x = 16 · (k % 4) + c4 % 16,   row = c4 / 16 · panelRows() + k / 4,   y = row % 8192,   layer = row / 8192
+@group(0) @binding(0) var left: texture_storage_2d_array<rgba32float, read>;
+@group(0) @binding(1) var right: texture_storage_2d_array<rgba32float, read>;
+
+const PANEL4 = 16u;
+
+// Rows of texels that a panel takes: whole blocks of 64 values along the summed axis, which no layer's end cuts.
+fn panelRows() -> u32 {
+  return (dims.depth + 63u) / 64u * 16u;
+}
+
+// The texel where a block of 64 values along the summed axis begins: x, y and layer.
+fn blockAt(column4: u32, block: u32) -> vec3u {
+  let row = column4 / PANEL4 * panelRows() + 16u * block;
+  return vec3u(column4 % PANEL4, row % 8192u, row / 8192u);
+}
