@@ -640,6 +640,19 @@ gpuTest(
   },
 );
 
+test("productTextures: for processors whose subgroups have eight lanes, and nobody else", () => {
+  const sizes = (isFallbackAdapter: boolean, subgroupMinSize: number, ...features: string[]) => {
+    const adapterInfo = { isFallbackAdapter, subgroupMinSize };
+    const device = { features: new Set(features), adapterInfo } as unknown as GPUDevice;
+    return textureClass().plans!(device);
+  };
+  expect(sizes(true, 8, "subgroups")).toEqual([{ LANES: 8, SUBGROUP: 8 }]);
+  expect(sizes(true, 8)).toEqual([]);
+  expect(sizes(true, 4, "subgroups")).toEqual([]);
+  expect(sizes(true, 16, "subgroups")).toEqual([]);
+  expect(sizes(false, 8, "subgroups")).toEqual([]);
+});
+
 gpuTest("productTextures: two products under way at once keep their copies apart", async () => {
   using gpu = await copying();
   const plan = planOn(gpu, TEXTURES);
