@@ -3,7 +3,7 @@ import { Matrix, dispose, matrixBytes, pitch } from "./matrix.ts";
 import { waiting } from "./nudge.ts";
 import type { OpenOptions } from "./options.ts";
 import { checkMatrixFits, type Limits } from "./plan.ts";
-import { GPU_BUFFER, Queue, type Job } from "./queue.ts";
+import { USAGE, Queue, type Job } from "./queue.ts";
 import { checkOptions, checkValues, described, type Values } from "./values.ts";
 
 /** Memory on the device that an engine owns at present. */
@@ -119,12 +119,7 @@ export class Gpu {
       for (const reject of this.#waiting) reject(this.#lostError());
       this.#waiting.clear();
     });
-    this.queue = new Queue(
-      device,
-      (what, make) => this.guard(what, make),
-      (promise) => this.settle(promise),
-      options.pause && ((ms) => this.#orLost(options.pause!(ms))),
-    );
+    this.queue = new Queue(this, options.pause && ((ms) => this.#orLost(options.pause!(ms))));
   }
 
   /** Memory that this engine owns on the device; all zero after the last `destroy()`. */
@@ -216,21 +211,14 @@ export class Gpu {
     const chunk = Math.max(1, Math.floor(READ_BYTES / rowBytes));
     for (let start = 0; start < rows; start += chunk) {
       job?.signal?.throwIfAborted();
-      this.queue.submit();
       const count = Math.min(chunk, rows - start);
       const size = count * rowBytes;
-      const staging = this.#buffer(
-        `${matrix.name} read-back`,
-        size,
-        GPU_BUFFER.MAP_READ | GPU_BUFFER.COPY_DST,
-      );
+      const staging = this.#buffer(`${matrix.name} read-back`, size, USAGE.staging);
       try {
-        this.guard(`${matrix.name}: its read-back`, () => {
-          const encoder = this.device.createCommandEncoder();
-          const from = (firstRow + start) * rowBytes;
-          encoder.copyBufferToBuffer(matrix.buffer, from, staging, 0, size);
-          this.device.queue.submit([encoder.finish()]);
-        });
+        const { buffer } = matrix;
+        this.queue.copy((encoder) =>
+          encoder.copyBufferToBuffer(buffer, (firstRow + start) * rowBytes, staging, 0, size),
+        );
         await this.queue.drain(() => staging.mapAsync(1));
         const mapped = new Float32Array(staging.getMappedRange());
         for (let i = 0; i < count; i++)
@@ -248,11 +236,9 @@ export class Gpu {
 
   /** Waits for a promise of the device; a loss, or a fault found meanwhile, rejects instead. @internal */
   async settle<T>(promise: Promise<T>): Promise<T> {
-    const result = await this.#orLost(this.host.breathe?.(promise) ?? promise);
-    const faults = this.#faults;
-    this.#faults = [];
-    const found = Promise.all(faults);
-    await this.#orLost(this.host.breathe?.(found) ?? found);
+    const wait = <R>(what: Promise<R>) => this.#orLost(this.host.breathe?.(what) ?? what);
+    const result = await wait(promise);
+    await wait(Promise.all(this.#faults.splice(0)));
     const fault = this.#fault;
     this.#fault = null;
     if (fault) throw fault;
@@ -279,24 +265,21 @@ export class Gpu {
 
   /** A turn of the host's event loop, as far as that can be had without its timers. */
   async #settled(): Promise<void> {
-    for (let turn = 0; turn < 8; turn++) await Promise.resolve();
+    for (let turn = 0; turn < 8; turn++) await null;
   }
 
   /** Frees a buffer that this engine made. @internal */
   release(buffer: GPUBuffer): void {
     this.#stats.buffers -= 1;
     this.#stats.bytes -= buffer.size;
-    if (this.#lostMessage === null) this.queue.submit();
-    buffer.destroy();
-    // Dawn gives the memory back only at a later submission.
-    if (this.#lostMessage === null) this.device.queue.submit([]);
+    if (this.#lostMessage === null) this.queue.release(buffer, buffer.size);
+    else buffer.destroy();
   }
 
   /** Ends the engine; what waits for it rejects. An owned device is destroyed, a borrowed one left as it was. */
   destroy(): void {
     if (this.#lostMessage !== null) return;
     this.queue.destroy();
-    this.device.queue.submit([]);
     this.#lostMessage =
       "the engine was destroyed, but must be open to compute. Open another with openGpu.";
     if (this.#owned) this.device.destroy();
@@ -325,12 +308,7 @@ export class Gpu {
           `${name}: ${axis} is ${size}, but must be a whole number from 1. Give a shape that holds something.`,
         );
     checkMatrixFits(this.limits, name, rows, columns);
-    const buffer = this.#buffer(
-      name,
-      matrixBytes(rows, columns),
-      GPU_BUFFER.STORAGE | GPU_BUFFER.COPY_SRC | GPU_BUFFER.COPY_DST,
-      fill,
-    );
+    const buffer = this.#buffer(name, matrixBytes(rows, columns), USAGE.matrix, fill);
     return new Matrix(this, name, rows, columns, buffer);
   }
 
@@ -363,12 +341,12 @@ export class Gpu {
   guard<T>(what: string, make: () => T): T {
     if (this.#lostMessage !== null) throw this.#lostError();
     const { device } = this;
-    const scopes = ["validation", "out-of-memory", "internal"] as const;
+    const scopes: GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
     scopes.forEach((scope) => device.pushErrorScope(scope));
     try {
       return make();
     } finally {
-      for (const scope of [...scopes].reverse())
+      for (const scope of scopes.reverse())
         this.#faults.push(
           device.popErrorScope().then(
             (error) => {

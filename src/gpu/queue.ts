@@ -19,6 +19,9 @@ export interface Job {
 /** Told how many floating-point operations were recorded since the last call; may wait for the device. */
 export type Meter = (flops: number) => Promise<void>;
 
+/** Copies, which lie between passes. */
+type Copies = (encoder: GPUCommandEncoder) => void;
+
 interface Dispatch {
   readonly shader: ShaderLayout;
   readonly pipeline: Pipeline;
@@ -33,6 +36,17 @@ interface Pipeline {
 
 /** Slots of the uniform ring: one a dispatch, so at most this many dispatches are recorded before a submission. */
 const SLOTS = 256;
+/** Values in a slot: every device binds uniforms at multiples of 256 bytes. */
+const SLOT = 64;
+/** Sums of `GPUBufferUsage` as the specification fixes them, as a library reads no globals. */
+export const USAGE = {
+  /** MAP_READ and COPY_DST. */
+  staging: 0x1 | 0x8,
+  /** UNIFORM and COPY_DST. */
+  uniform: 0x40 | 0x8,
+  /** STORAGE, COPY_SRC and COPY_DST. */
+  matrix: 0x80 | 0x4 | 0x8,
+} as const;
 /** A texture as shaders are given it. */
 const PANELS = {
   access: "read-only",
@@ -43,10 +57,21 @@ const PANELS = {
 const SUBMISSION_MS = 50;
 /** Submissions under way at once: one runs, one waits. */
 const DEPTH = 2;
+/** A device that has work for less than this many milliseconds is sent what is recorded, once that is as much. */
+const IDLE_MS = 1;
+/** What is destroyed waits for the next submission, up to so many bytes. */
+const GONE_BYTES = 4 * 2 ** 20;
 /** Where the end of a submission is predicted instead of waited for, it is waited for after this long all the same. */
 const TRUST_MS = 400;
 /** Share of a predicted time that is slept through before the device is asked. */
 const SLEPT = 0.75;
+
+/** The engine that a queue is of. */
+interface Owner {
+  readonly device: GPUDevice;
+  guard<T>(what: string, make: () => T): T;
+  settle<T>(promise: Promise<T>): Promise<T>;
+}
 
 /** A submission that the device may still be busy with. */
 interface Batch {
@@ -67,37 +92,31 @@ interface Batch {
  */
 export class Queue {
   readonly #device: GPUDevice;
-  readonly #guard: <T>(what: string, make: () => T) => T;
-  readonly #settle: <T>(promise: Promise<T>) => Promise<T>;
+  readonly #owner: Owner;
   readonly #pause: ((ms: number) => Promise<void>) | undefined;
   readonly #pipelines = new WeakMap<ShaderLayout, Map<string, Pipeline>>();
   readonly #ring: GPUBuffer;
-  readonly #slotBytes: number;
-  readonly #slots: ArrayBuffer;
-  #recorded: Dispatch[] = [];
+  readonly #words = new Uint32Array(SLOTS * SLOT);
+  readonly #floats = new Float32Array(this.#words.buffer);
+  #recorded: (Dispatch | Copies)[] = [];
   #recordedFlops = 0;
-  #waiting: Batch[] = [];
+  readonly #gone: { destroy(): void }[] = [];
+  #goneBytes = 0;
+  readonly #waiting: Batch[] = [];
   #flopsPerMs = 4e6;
   /** Whether a pipeline was made since the last submission. */
   #fresh = false;
 
-  constructor(
-    device: GPUDevice,
-    guard: <T>(what: string, make: () => T) => T,
-    settle: <T>(promise: Promise<T>) => Promise<T>,
-    pause: ((ms: number) => Promise<void>) | undefined,
-  ) {
+  constructor(owner: Owner, pause: ((ms: number) => Promise<void>) | undefined) {
+    const { device } = owner;
+    this.#owner = owner;
     this.#device = device;
-    this.#guard = guard;
-    this.#settle = settle;
     this.#pause = pause;
-    this.#slotBytes = Math.max(256, device.limits.minUniformBufferOffsetAlignment);
-    this.#slots = new ArrayBuffer(SLOTS * this.#slotBytes);
-    this.#ring = guard("the uniform ring", () =>
+    this.#ring = owner.guard("the uniform ring", () =>
       device.createBuffer({
         label: "dims",
-        size: SLOTS * this.#slotBytes,
-        usage: GPU_BUFFER.UNIFORM | GPU_BUFFER.COPY_DST,
+        size: this.#words.byteLength,
+        usage: USAGE.uniform,
       }),
     );
   }
@@ -129,28 +148,52 @@ export class Queue {
       );
     if (this.#recorded.length === SLOTS) this.submit();
     const pipeline = this.#pipeline(shader, sizes);
-    const slot = this.#recorded.length * this.#slotBytes;
-    const view = new DataView(this.#slots, slot, this.#slotBytes);
+    const slot = SLOT * this.#recorded.length;
     dims.forEach((value, index) => {
-      if (shader.dimTypes[index] === "f32") view.setFloat32(4 * index, value, true);
-      else view.setUint32(4 * index, value, true);
+      (shader.dimTypes[index] === "f32" ? this.#floats : this.#words)[slot + index] = value;
     });
     this.#recorded.push({ shader, pipeline, resources, groups });
     this.#recordedFlops += flops;
   }
 
+  /** @internal records copies between what was recorded before and what will be */
+  copy(copies: Copies): void {
+    if (this.#recorded.length === SLOTS) this.submit();
+    this.#recorded.push(copies);
+  }
+
+  /** @internal destroys what recorded work may need still, once that is submitted */
+  release(what: { destroy(): void }, bytes: number): void {
+    this.#gone.push(what);
+    if ((this.#goneBytes += bytes) > GONE_BYTES) this.submit();
+  }
+
   /** Sends what is recorded to the device. */
   submit(): void {
+    if (this.#recorded.length > 0) this.#send();
+    this.#gone.splice(0).forEach((what) => what.destroy());
+    // Dawn gives the memory back only at a later submission.
+    if (this.#goneBytes > GONE_BYTES) this.#device.queue.submit([]);
+    this.#goneBytes = 0;
+  }
+
+  #send(): void {
     const batch = this.#recorded;
-    const flops = this.#recordedFlops;
-    if (batch.length === 0) return;
     this.#recorded = [];
+    const flops = this.#recordedFlops;
     this.#recordedFlops = 0;
-    this.#guard(`a submission of ${batch.length} dispatches`, () => {
-      this.#device.queue.writeBuffer(this.#ring, 0, this.#slots, 0, batch.length * this.#slotBytes);
+    this.#owner.guard("a submission", () => {
+      this.#device.queue.writeBuffer(this.#ring, 0, this.#words, 0, SLOT * batch.length);
       const encoder = this.#device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      batch.forEach(({ shader, pipeline, resources, groups }, index) => {
+      let pass: GPUComputePassEncoder | null = null;
+      batch.forEach((step, index) => {
+        if (typeof step === "function") {
+          pass?.end();
+          pass = null;
+          return step(encoder);
+        }
+        const { shader, pipeline, resources, groups } = step;
+        pass ??= encoder.beginComputePass();
         const dims = { buffer: this.#ring, size: 16 * Math.ceil(shader.dimTypes.length / 4) };
         const group = this.#device.createBindGroup({
           label: shader.name,
@@ -164,10 +207,10 @@ export class Queue {
           ],
         });
         pass.setPipeline(pipeline.pipeline);
-        pass.setBindGroup(0, group, [index * this.#slotBytes]);
+        pass.setBindGroup(0, group, [4 * SLOT * index]);
         pass.dispatchWorkgroups(...groups);
       });
-      pass.end();
+      (pass as GPUComputePassEncoder | null)?.end();
       this.#device.queue.submit([encoder.finish()]);
     });
     // Its failure is met by whoever waits for it.
@@ -186,12 +229,10 @@ export class Queue {
   async pace(job: Job | undefined, stage: string, share: number): Promise<void> {
     job?.signal?.throwIfAborted();
     job?.onProgress?.({ stage, share: Math.min(1, share) });
-    if (
-      this.#recordedFlops < this.#flopsPerMs * SUBMISSION_MS &&
-      this.#recorded.length < (SLOTS * 3) / 4
-    )
-      return;
-    this.submit();
+    const ms = this.#recordedFlops / this.#flopsPerMs;
+    const full = ms > SUBMISSION_MS || this.#recorded.length > (SLOTS * 3) / 4;
+    if (full || (ms > IDLE_MS && this.#rest() < IDLE_MS)) this.submit();
+    if (!full) return;
     await this.#makeRoom();
     job?.signal?.throwIfAborted();
   }
@@ -199,7 +240,7 @@ export class Queue {
   /** Waits until no more than one batch, as far as can be told, is under way. */
   async #makeRoom(): Promise<void> {
     if (!this.#pause) {
-      while (this.#waiting.length >= DEPTH) await this.#settle(this.#waiting.shift()!.done!);
+      while (this.#waiting.length >= DEPTH) await this.#owner.settle(this.#waiting.shift()!.done!);
       return;
     }
     const rest = this.#rest();
@@ -230,13 +271,12 @@ export class Queue {
    */
   async drain(ask?: () => Promise<unknown>): Promise<void> {
     this.submit();
-    const batches = this.#waiting;
-    if (batches.length === 0 && !ask) return;
     const rest = SLEPT * this.#rest();
-    this.#waiting = [];
+    const batches = this.#waiting.splice(0);
+    if (batches.length === 0 && !ask) return;
     if (this.#pause && rest > 2) await this.#pause(Math.min(rest, 1000));
     const asked = Date.now();
-    await this.#settle(ask?.() ?? this.#device.queue.onSubmittedWorkDone());
+    await this.#owner.settle(ask?.() ?? this.#device.queue.onSubmittedWorkDone());
     if (batches.length === 0 || batches.some(({ fresh }) => fresh)) return;
     const flops = batches.reduce((sum, batch) => sum + batch.flops, 0);
     const took = Math.max(1, Date.now() - batches[0].since);
@@ -257,7 +297,7 @@ export class Queue {
     const known = bySizes.get(key);
     if (known) return known;
     const label = shader.name;
-    const made = this.#guard(`${label}: its pipeline`, () => {
+    const made = this.#owner.guard(`${label}: its pipeline`, () => {
       const layout = this.#device.createBindGroupLayout({
         label,
         entries: [
@@ -291,19 +331,12 @@ export class Queue {
     return made;
   }
 
-  /** @internal frees the ring */
+  /** @internal frees the ring and what waits to be freed */
   destroy(): void {
     this.#recorded = [];
-    this.#ring.destroy();
+    this.release(this.#ring, Infinity);
   }
 }
 
-/** `GPUBufferUsage` and `GPUShaderStage.COMPUTE`, as the specification fixes them: a library reads no globals. */
-export const GPU_BUFFER = {
-  MAP_READ: 0x1,
-  COPY_SRC: 0x4,
-  COPY_DST: 0x8,
-  UNIFORM: 0x40,
-  STORAGE: 0x80,
-} as const;
+/** `GPUShaderStage.COMPUTE`, as the specification fixes it: a library reads no globals. */
 const COMPUTE = 0x4;

@@ -21,6 +21,9 @@ const ceil = (size: number, step: number): number => Math.ceil(size / step);
 const rowsOf = (depth: number, columns: number): number =>
   ceil(columns, PANEL) * ceil(depth, BLOCK) * (BLOCK / DEEP);
 
+/** Bytes of that. */
+const bytesOf = (rows: number): number => 4 * PANEL * DEEP * rows;
+
 /** A texture for one operand at a time. */
 interface Sheet {
   readonly texture: GPUTexture;
@@ -42,7 +45,7 @@ function takeSheet(gpu: Gpu, rows: number): Sheet {
   if (at >= 0) return free.splice(at, 1)[0];
   const layers = ceil(rows, LAYER);
   const height = layers > 1 ? LAYER : rows;
-  return gpu.guard(`operands laid out: ${4 * PANEL * DEEP * rows} bytes`, () => {
+  return gpu.guard(`operands laid out: ${bytesOf(rows)} bytes`, () => {
     const texture = gpu.device.createTexture({
       label: "operands laid out",
       size: [PANEL, height, layers],
@@ -57,9 +60,8 @@ function giveSheets(gpu: Gpu, sheets: readonly Sheet[]): void {
   const free = spare.get(gpu)!;
   free.push(...sheets);
   free.sort((a, b) => a.rows - b.rows);
-  const gone = free.splice(0, Math.max(0, free.length - KEPT));
-  if (gone.length > 0) gpu.queue.submit();
-  gone.forEach(({ texture }) => texture.destroy());
+  for (const { texture, rows } of free.splice(0, Math.max(0, free.length - KEPT)))
+    gpu.queue.release(texture, bytesOf(rows));
 }
 
 /** Columns of a matrix, the first of them a multiple of 16, and where they are to be copied. */
@@ -71,26 +73,28 @@ interface Sheetful {
 }
 
 /** Copies columns as textures.wgsl reads them: of every fourth row at once, so that copies begin at multiples of 256 bytes. */
-function copy(encoder: GPUCommandEncoder, { matrix, first, columns, sheet }: Sheetful): Operand {
+function copied({ matrix, first, columns, sheet }: Sheetful): Operand {
   const { gpu, name, rows, buffer, pitch } = matrix;
   const deep = rounded(rows) / DEEP;
   const last = first + rounded(columns);
-  let row = 0;
-  for (let column = first; column < last; column += PANEL) {
-    for (let k = 0; k < DEEP; k++)
-      for (let done = 0, count; done < deep; done += count) {
-        const y = (row + done) % LAYER;
-        const offset = 4 * ((DEEP * done + k) * pitch + column);
-        const origin = [(PANEL / 4) * k, y, Math.floor((row + done) / LAYER)];
-        count = Math.min(deep - done, LAYER - y);
-        encoder.copyBufferToTexture(
-          { buffer, offset, bytesPerRow: 4 * DEEP * pitch },
-          { texture: sheet.texture, origin },
-          [Math.min(PANEL, last - column) / 4, count],
-        );
-      }
-    row += rowsOf(rows, PANEL);
-  }
+  gpu.queue.copy((encoder) => {
+    let row = 0;
+    for (let column = first; column < last; column += PANEL) {
+      for (let k = 0; k < DEEP; k++)
+        for (let done = 0, count; done < deep; done += count) {
+          const y = (row + done) % LAYER;
+          const offset = 4 * ((DEEP * done + k) * pitch + column);
+          const origin = [(PANEL / 4) * k, y, Math.floor((row + done) / LAYER)];
+          count = Math.min(deep - done, LAYER - y);
+          encoder.copyBufferToTexture(
+            { buffer, offset, bytesPerRow: 4 * DEEP * pitch },
+            { texture: sheet.texture, origin },
+            [Math.min(PANEL, last - column) / 4, count],
+          );
+        }
+      row += rowsOf(rows, PANEL);
+    }
+  });
   return { gpu, name, rows, columns: matrix.columns, resource: sheet.view };
 }
 
@@ -127,13 +131,7 @@ export const textureClass = ({ work, narrow } = WORTH): KernelClass => ({
       ...each,
       sheet: takeSheet(gpu, rowsOf(depth, each.columns)),
     }));
-    gpu.queue.submit();
-    const [first, second = first] = gpu.guard("copies of a product's operands", () => {
-      const encoder = gpu.device.createCommandEncoder();
-      const operands = full.map((each) => copy(encoder, each));
-      gpu.device.queue.submit([encoder.finish()]);
-      return operands;
-    });
+    const [first, second = first] = full.map(copied);
     return {
       left: first,
       right: second,
