@@ -105,7 +105,7 @@ export class Matrix {
     return new Matrix(this.#gpu, this.name, rows, columns, this.buffer, this);
   }
 
-  /** Frees the memory; a second call, or one on a view, does nothing. */
+  /** Frees the memory; up to 4 MiB wait for the next submission. A second call, or one on a view, does nothing. */
   destroy(): void {
     if (this.#owner || !this.#alive) return;
     this.#alive = false;
