@@ -156,7 +156,7 @@ export class Queue {
     this.#recordedFlops += flops;
   }
 
-  /** @internal records copies between what was recorded before and what will be */
+  /** @internal records copies, to be made after what was recorded before and ahead of what will be */
   copy(copies: Copies): void {
     if (this.#recorded.length === SLOTS) this.submit();
     this.#recorded.push(copies);
@@ -231,7 +231,9 @@ export class Queue {
     job?.onProgress?.({ stage, share: Math.min(1, share) });
     const ms = this.#recordedFlops / this.#flopsPerMs;
     const full = ms > SUBMISSION_MS || this.#recorded.length > (SLOTS * 3) / 4;
-    if (full || (ms > IDLE_MS && this.#rest() < IDLE_MS)) this.submit();
+    // What nobody has waited for yet stays little, however wrong the prediction is.
+    const idle = this.#waiting.length < DEPTH && this.#rest() < IDLE_MS;
+    if (full || (idle && ms > IDLE_MS)) this.submit();
     if (!full) return;
     await this.#makeRoom();
     job?.signal?.throwIfAborted();

@@ -1,7 +1,10 @@
 /** In which order, and in how few pieces, what is recorded reaches the device. */
 import { expect, onTestFinished, vi } from "vitest";
 import { forward, gram, network, uploadWeights, weights, type Gpu } from "../../src/index.ts";
+import { openGpu } from "../../src/node.ts";
 import { storeProduct } from "../../src/stages/0-product.ts";
+import { tuned } from "../../src/stages/0-search.ts";
+import { mirror } from "../../src/stages/3-gram.ts";
 import { gpuTest } from "../gpu.ts";
 import { normals } from "../reference/eigen.ts";
 
@@ -73,6 +76,24 @@ gpuTest("memory that is worth it is given back at once", async (gpu) => {
   expect(log).toEqual([]);
   watched(gpu, log, "large", 1100, 1100).destroy();
   expect(log).toEqual(["end of small", "end of large", "nothing"]);
+});
+
+gpuTest("an idle device is sent what there is, but not without end", async () => {
+  using gpu = await openGpu();
+  using matrix = gpu.upload("matrix", 16, 16, normals(1, 256));
+  await tuned(gpu);
+  // As if each took a little more than a millisecond: the device seems to have run dry before the next.
+  const flops = 1e6;
+  gpu.queue.expect(flops / 1.01);
+  const log = told(gpu);
+  const follow = gpu.queue.meter(undefined, "gram", 20 * flops);
+  for (let i = 0; i < 20; i++) {
+    mirror(gpu, { dims: { n: 16 }, buffers: { matrix }, groups: [1, 4], flops });
+    await follow(flops);
+    if (i === 0) expect(log).toEqual(["work"]);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  expect(log).toEqual(["work", "work"]);
 });
 
 gpuTest("a kernel takes one submission forward and one for the rest", async (gpu) => {
