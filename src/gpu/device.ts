@@ -216,6 +216,8 @@ export class Gpu {
       const staging = this.#buffer(`${matrix.name} read-back`, size, USAGE.staging);
       try {
         const { buffer } = matrix;
+        // Alone: where staging memory cannot be had, nothing that was recorded before is lost with this copy.
+        this.queue.submit();
         this.queue.copy((encoder) =>
           encoder.copyBufferToBuffer(buffer, (firstRow + start) * rowBytes, staging, 0, size),
         );
