@@ -336,18 +336,23 @@ var __callDispose = (stack, error, failed) => {
   );
 }
 
+const deeper = async (code) =>
+  (
+    await minify(code, {
+      module: true,
+      ecma: 2020,
+      compress: { passes: 2, pure_getters: true },
+    })
+  ).code;
+
 /** What browsers load, through two minifiers: the second looks deeper, and leaves a twentieth less. */
 async function smaller(file) {
   if (!["index.js", "theory.js"].includes(basename(file.path))) return file;
   const short = await transform(plainUsing(file.text), {
     ...{ format: "esm", charset: "utf8", target: anywhere.target, minify: true },
   });
-  const { code } = await minify(short.code, {
-    module: true,
-    ecma: 2020,
-    compress: { passes: 2, pure_getters: true },
-  });
-  return { path: file.path, contents: gathered(numbered(code)) };
+  // Once more where texts stand side by side, as names are then given by what is there.
+  return { path: file.path, contents: await deeper(gathered(numbered(await deeper(short.code)))) };
 }
 
 /** Each file is written aside and renamed: whoever reads dist/ meanwhile sees the old file or the new one, whole. */

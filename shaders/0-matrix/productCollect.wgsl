@@ -3,8 +3,8 @@
 //
 //   sum[i, j] = Σ_s  left[s · padded(rows) + i, j]          s < slabs, i < rows, j < columns
 //
-// in    left    f32 [depth, leftColumns]    depth = slabs · padded(rows), leftColumns = columns, from partial.wgsl
-//       right   the same again [depth, rightColumns], not read
+// in    left    f32 [depth, columns]    depth = slabs · padded(rows), from partial.wgsl
+//       right   the same again, not read
 // out   through `begin(column4)` and `finish(row, column4, sum)` of the epilogue, which writes the padding too
 // grid  [⌈padded(columns) / 4 / 16⌉, padded(rows)]; one lane four columns
 // error |sum − exact| ≤ γ(slabs − 1) · Σ_s |left[s, i, j]|, u = 2⁻²³
@@ -15,7 +15,7 @@ fn productCollect(@builtin(workgroup_id) group: vec3u, @builtin(global_invocatio
     return;
   }
   let rows = padded(dims.rows);
-  let pitch = pitch4(dims.leftColumns);
+  let pitch = pitch4(dims.columns);
   var sum = vec4f();
   for (var at = group.y; at < dims.depth; at += rows) {
     sum += left[at * pitch + id.x];

@@ -47,8 +47,11 @@ export interface KernelClass {
   tile(sizes: Readonly<Record<string, number>>): readonly [number, number];
   /** The sizes to try on a device; none where it cannot run there. */
   plans?(device: GPUDevice): Readonly<Record<string, number>>[];
-  /** Lays the operands of a product out as the class reads them; null where that is not worth it or does not fit. */
-  lay?(gpu: Gpu, left: Matrix, right: Matrix, part: Part): Laid | null;
+  /**
+   * Makes room to lay the operands of a product out as the class reads them, `depth` rows at a time; null where that is
+   * not worth it or does not fit.
+   */
+  lay?(gpu: Gpu, left: Matrix, right: Matrix, part: Part, depth: number): Laid | null;
   /** The class, of the same sizes, for operands that are not laid out. */
   readonly otherwise?: string;
   /** Why a device is not to use it, by products that it is asked for; empty where it may. */
@@ -63,10 +66,10 @@ export interface Part {
   readonly columns: number;
 }
 
-/** The columns of a part, laid out, for as long as the product is recorded. */
+/** Room for the columns of a part, laid out, for as long as the product is recorded. */
 export interface Laid extends Disposable {
-  readonly left: Operand;
-  readonly right: Operand;
+  /** Records the copies of the rows from `first` on, in place of those before. */
+  fill(first: number): { readonly left: Operand; readonly right: Operand };
 }
 
 /** out = leftᵀ right. */

@@ -142,7 +142,7 @@ export const productFlops = (
 ): number => depth * rows * columns * (triangle ? 1 : 2);
 
 /** Values along the summed axis that are added before a slab's sum is added to the others. */
-const SLAB = 1024;
+export const SLAB = 1024;
 /** The sums of all slabs take at most this much; where they would take more, there are tiles enough. */
 const SUMS_BYTES = 32 * 2 ** 20;
 
@@ -165,14 +165,15 @@ function joined(epilogue: Epilogue<string, string>) {
   const shader = (
     name: string,
     { wgsl, sizes, lay }: Pick<KernelClass, "wgsl" | "sizes" | "lay">,
+    [leftColumns, rightColumns]: readonly Dim[] = ["leftColumns", "rightColumns"],
   ): AnyShader =>
     defineShader({
       name,
       wgsl: [wgsl, loadWgsl, lay ? "" : buffersWgsl, operandsWgsl, quadWgsl, ...epilogue.wgsl],
       dims: DIMS,
       buffers: {
-        left: ["read", "depth", "leftColumns"],
-        right: ["read", "depth", "rightColumns"],
+        left: ["read", "depth", leftColumns],
+        right: ["read", "depth", rightColumns],
         ...epilogue.buffers,
       },
       sizes: { ...epilogue.sizes, ...sizes } as Record<string, number>,
@@ -183,10 +184,11 @@ function joined(epilogue: Epilogue<string, string>) {
   for (const [name, info] of Object.entries(PRODUCT_CLASSES)) classed(name, info);
   return {
     classed,
-    collect: shader("productCollect", {
-      wgsl: [collectWgsl, everyLaneWgsl].join("\n"),
-      sizes: {},
-    }),
+    collect: shader(
+      "productCollect",
+      { wgsl: [collectWgsl, everyLaneWgsl].join("\n"), sizes: {} },
+      ["columns", "columns"],
+    ),
   };
 }
 
@@ -227,17 +229,19 @@ export function defineProduct<B extends string, S extends string>(
     const { rows, columns } = part;
     const classes = productClasses(gpu);
     const { lay, otherwise } = classes[plan.class];
-    using laid = lay?.(gpu, left, right, part) ?? null;
+    const slabs = ceil(depth, SLAB);
+    using laid = lay?.(gpu, left, right, part, Math.min(SLAB, depth)) ?? null;
+    // Slab by slab, what tiles read of operands laid out stays in a processor's cache.
+    const step = laid ? SLAB : depth;
     const name = laid ? plan.class : (otherwise ?? plan.class);
     const info = classes[name];
     const [high, wide] = info.tile(plan.sizes);
     const tiles = tileCount(rows, columns, triangle, high, wide);
-    const allRows = ceil(depth, SLAB) * rounded(rows);
-    const few = tiles < plan.groups && matrixBytes(allRows, columns) <= SUMS_BYTES;
-    const parts = (call.split ?? few) ? ceil(depth, SLAB) : 1;
-    const slabRows = parts > 1 ? allRows : rounded(rows);
+    const few = tiles < plan.groups && slabs * matrixBytes(rows, columns) <= SUMS_BYTES;
+    const split = !laid && slabs > 1 && (call.split ?? few);
+    const parts = split ? slabs : 1;
+    const slabRows = parts * rounded(rows);
     const dims = {
-      depth,
       leftColumns: left.columns,
       rightColumns: right.columns,
       rowOrigin: part.row,
@@ -245,7 +249,6 @@ export function defineProduct<B extends string, S extends string>(
       rows,
       columns,
       triangle: triangle ? 1 : 0,
-      slabs: parts > 1 ? 1 : ceil(depth, SLAB),
       slabRows,
       outputs,
       rowSamples: rows / outputs,
@@ -254,21 +257,21 @@ export function defineProduct<B extends string, S extends string>(
       ...halves("scale", call.scale ?? 1),
       ...halves("shift", call.shift ?? 0),
     };
-    using sums = parts > 1 ? gpu.matrix("sums of slabs", slabRows, columns) : null;
     const own: Readonly<Record<string, number>> = { ...call.sizes };
     const run = async (
       shader: AnyShader,
       given: Readonly<Record<string, Operand>>,
       sizes: Readonly<Record<string, number>>,
     ) => {
+      const { rows: depth } = given.left;
       const flops = 2 * high * wide * depth;
       // So many tiles run side by side, and take no longer than one.
-      const most = Math.max(plan.groups, Math.floor(gpu.queue.dispatchFlops / flops));
-      for (let firstTile = 0; firstTile < tiles; firstTile += most) {
-        const lastTile = Math.min(tiles, firstTile + most);
+      const some = Math.max(plan.groups, Math.floor(gpu.queue.dispatchFlops / flops));
+      for (let firstTile = 0; firstTile < tiles; firstTile += some) {
+        const lastTile = Math.min(tiles, firstTile + some);
         const down = ceil(lastTile - firstTile, gpu.limits.maxComputeWorkgroupsPerDimension);
         shader(gpu, {
-          dims: { ...dims, firstTile, lastTile },
+          dims: { ...dims, depth, slabs: split ? 1 : ceil(depth, SLAB), firstTile, lastTile },
           buffers: given,
           groups: [ceil(lastTile - firstTile, down), down, parts],
           flops: flops * (lastTile - firstTile),
@@ -277,13 +280,13 @@ export function defineProduct<B extends string, S extends string>(
         await meter(flops * (lastTile - firstTile));
       }
     };
-    if (!sums) return await run(classed(name, info), { ...buffers, ...laid }, own);
-    await run(partial(name, info), { left, right, ...laid, out: sums }, {});
+    if (!split && step >= depth)
+      return await run(classed(name, info), { ...buffers, ...laid?.fill(0) }, own);
+    using sums = gpu.matrix("sums of slabs", slabRows, columns);
+    for (let first = 0; first < depth; first += step)
+      await run(partial(name, info), { left, right, ...laid?.fill(first), out: sums }, {});
     collect(gpu, {
-      dims: {
-        ...{ ...dims, depth: slabRows, leftColumns: columns, rightColumns: columns },
-        ...{ rowOrigin: 0, columnOrigin: 0, firstTile: 0, lastTile: 0 },
-      },
+      dims: { ...dims, depth: slabRows, slabs: 0, firstTile: 0, lastTile: 0 },
       buffers: { ...buffers, left: sums, right: sums },
       groups: [ceil(rounded(columns), 64), rounded(rows)],
       flops: slabRows * columns,

@@ -7,7 +7,7 @@ import { dispose, rounded, type Matrix, type Operand } from "../gpu/matrix.ts";
 import type { KernelClass, Laid } from "../gpu/options.ts";
 
 /** Columns of a panel, and values along the summed axis that a row of texels holds. */
-const [PANEL, DEEP] = [64, 4];
+const [PANEL, DEEP] = [128, 4];
 /** Values along the summed axis that are added one to one; no end of a layer cuts them. */
 const BLOCK = 64;
 /** Rows of texels in a layer: as many as every device has. */
@@ -67,29 +67,38 @@ function giveSheets(gpu: Gpu, sheets: readonly Sheet[]): void {
 /** Columns of a matrix, the first of them a multiple of 16, and where they are to be copied. */
 interface Sheetful {
   readonly matrix: Matrix;
-  readonly first: number;
+  readonly column: number;
   readonly columns: number;
   readonly sheet: Sheet;
 }
 
-/** Copies columns as textures.wgsl reads them: of every fourth row at once, so that copies begin at multiples of 256 bytes. */
-function copied({ matrix, first, columns, sheet }: Sheetful): Operand {
-  const { gpu, name, rows, buffer, pitch } = matrix;
+/**
+ * Copies rows of columns as textures.wgsl reads them: of every fourth row at once, so that copies begin at multiples of
+ * 256 bytes.
+ *
+ * @param first a multiple of 64
+ */
+function copied(
+  { matrix, column: begin, columns, sheet }: Sheetful,
+  first: number,
+  rows: number,
+): Operand {
+  const { gpu, name, buffer, pitch } = matrix;
   const deep = rounded(rows) / DEEP;
-  const last = first + rounded(columns);
+  const end = begin + rounded(columns);
   gpu.queue.copy((encoder) => {
     let row = 0;
-    for (let column = first; column < last; column += PANEL) {
+    for (let column = begin; column < end; column += PANEL) {
       for (let k = 0; k < DEEP; k++)
         for (let done = 0, count; done < deep; done += count) {
           const y = (row + done) % LAYER;
-          const offset = 4 * ((DEEP * done + k) * pitch + column);
+          const offset = 4 * ((first + DEEP * done + k) * pitch + column);
           const origin = [(PANEL / 4) * k, y, Math.floor((row + done) / LAYER)];
           count = Math.min(deep - done, LAYER - y);
           encoder.copyBufferToTexture(
             { buffer, offset, bytesPerRow: 4 * DEEP * pitch },
             { texture: sheet.texture, origin },
-            [Math.min(PANEL, last - column) / 4, count],
+            [Math.min(PANEL, end - column) / 4, count],
           );
         }
       row += rowsOf(rows, PANEL);
@@ -114,7 +123,7 @@ export const textureClass = ({ work, narrow } = WORTH): KernelClass => ({
       ? [{ LANES: 8, SUBGROUP: 8 }]
       : [],
   otherwise: "productBroadcast",
-  lay: (gpu, left, right, { row, column, rows, columns }): Laid | null => {
+  lay: (gpu, left, right, { row, column, rows, columns }, most): Laid | null => {
     const depth = left.rows;
     if (depth * rows * columns < work || Math.min(rows, columns) < narrow) return null;
     // The product itself says what is wrong with these.
@@ -122,19 +131,22 @@ export const textureClass = ({ work, narrow } = WORTH): KernelClass => ({
       return null;
     const same = left === right && row === column && rows === columns;
     const wanted = [
-      { matrix: left, first: row, columns: rows },
-      ...(same ? [] : [{ matrix: right, first: column, columns }]),
+      { matrix: left, column: row, columns: rows },
+      ...(same ? [] : [{ matrix: right, column, columns }]),
     ];
-    const most = LAYER * gpu.device.limits.maxTextureArrayLayers;
-    if (wanted.some((each) => rowsOf(depth, each.columns) > most)) return null;
+    const fitting = LAYER * gpu.device.limits.maxTextureArrayLayers;
+    if (wanted.some((each) => rowsOf(most, each.columns) > fitting)) return null;
     const full = wanted.map((each) => ({
       ...each,
-      sheet: takeSheet(gpu, rowsOf(depth, each.columns)),
+      sheet: takeSheet(gpu, rowsOf(most, each.columns)),
     }));
-    const [first, second = first] = full.map(copied);
     return {
-      left: first,
-      right: second,
+      fill: (first) => {
+        const [one, other = one] = full.map((each) =>
+          copied(each, first, Math.min(most, depth - first)),
+        );
+        return { left: one, right: other };
+      },
       [dispose]: () =>
         giveSheets(
           gpu,

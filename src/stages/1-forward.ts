@@ -77,7 +77,7 @@ export async function forward(
 }
 
 /** The forward pass without waiting for its end: whether it is finite is `check`'s to say. */
-async function recordForward(
+export async function recordForward(
   gpu: Gpu,
   net: Network,
   weights: DeviceWeights,

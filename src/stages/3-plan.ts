@@ -5,7 +5,7 @@ import { checkMatrixFits, planPanels, type PanelPlan } from "../gpu/plan.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
 import type { Network } from "./0-network.ts";
-import { laysOut, productFlops } from "./0-product.ts";
+import { laysOut, productFlops, SLAB } from "./0-product.ts";
 import { knownRates, type Rates } from "./0-search.ts";
 import { jacobianFlops } from "./2-jacobian.ts";
 
@@ -112,6 +112,7 @@ export function planGram(
   const [high, wide] = [side(n1), side(n2 || n1)];
   const held = matrixBytes(high * each, wide * each);
   const factors = cut ? sides.length * cut.bytes : 0;
+  const deepest = cut?.depth ?? Math.max(net.outputs, ...net.layers.map(({ fanIn }) => fanIn));
   return {
     method: chosen.method,
     rows,
@@ -122,8 +123,8 @@ export function planGram(
     bytes:
       layers.reduce((sum, bytes) => sum + bytes, held + READ_BYTES) +
       (factors || matrixBytes(high, wide)) +
-      // What a product multiplies are some of a layer's matrices, or the Jacobian's panels.
-      (laysOut(gpu) ? Math.max(factors, ...layers) : 0),
+      // What a product multiplies are some of a layer's matrices, or the Jacobian's panels; deep ones are added in turn.
+      (laysOut(gpu) ? Math.max(factors, ...layers) + (deepest > SLAB ? held : 0) : 0),
     hostBytes: inTiles ? 4 * high * wide * each * each : READ_BYTES / 2,
   };
 }

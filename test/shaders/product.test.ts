@@ -14,6 +14,7 @@ import { activate } from "../../src/stages/1-forward.ts";
 import { mask } from "../../src/stages/2-backward.ts";
 import { hadamard } from "../../src/stages/3-gram.ts";
 import { hadamardPair } from "../../src/stages/3-pair.ts";
+import { schur } from "../../src/stages/4-factor.ts";
 import { bias, tangent } from "../../src/stages/2-tangent.ts";
 import { textureClass } from "../../src/stages/0-textures.ts";
 import { openGpu as openCore } from "../../src/index.ts";
@@ -436,6 +437,7 @@ classTest(
   "tile by tile: the bits that one dispatch gives, and as many tiles as cover it",
   async (gpu, plan) => {
     const [high, wide] = tileOf(gpu, plan);
+    const { lay } = productClasses(gpu)[plan.class];
     for (const shape of [
       { depth: 200, rows: 53, columns: 53 },
       { depth: 65, rows: 64, columns: 64 },
@@ -454,6 +456,9 @@ classTest(
         const tiles = triangle
           ? ((across * (across + 1)) / 2) * (wide / high)
           : Math.ceil(padded(rows) / high) * across;
+        // Operands laid out are multiplied slab by slab; the sums of slabs then take one dispatch.
+        const slabs = lay ? Math.ceil(shape.depth / 1024) : 1;
+        const dispatches = slabs > 1 ? slabs * tiles + 1 : tiles;
         const run = async (single: boolean) => {
           using out = new Guarded(gpu, "out", rows, columns, ones);
           using more = new Guarded(gpu, "out", rows, columns, ones);
@@ -475,7 +480,7 @@ classTest(
           ];
           const bits: Uint32Array[] = [];
           for (const call of calls) {
-            if (single) expect(await tileByTile(gpu, call)).toBe(tiles);
+            if (single) expect(await tileByTile(gpu, call)).toBe(dispatches);
             else await call(free);
             bits.push(await out.bits(all(triangle, wide)), await more.bits(all(triangle, wide)));
           }
@@ -558,14 +563,24 @@ classTest("slabs: split or not, the same bits, within the bound, twice", async (
       const p = problem({ depth, rows, columns }, kind, depth);
       const { left, right } = upload(gpu, p);
       const before = sample(kind, rows * columns, 7);
+      // A matrix of the whole result's shape, of which an epilogue reads a part.
+      using matrix = gpu.upload("matrix", rows, columns, before);
+      const part = { row: 0, column: 16, rows, columns: columns - 16 };
       const run = async (split: boolean) => {
         using stored = new Guarded(gpu, "stored", rows, columns);
         using added = new Guarded(gpu, "added", rows, columns, before);
+        using less = new Guarded(gpu, "less", rows, columns, before);
         await storeProduct(gpu, { buffers: { left, right, out: stored.matrix }, split }, free);
         await add(gpu, { buffers: { left, right, out: added.matrix }, split }, free);
+        if (columns > 16)
+          await schur(
+            gpu,
+            { buffers: { left, right, matrix, out: less.matrix }, part, shift: 0, split },
+            free,
+          );
         const bound = p.size.map((size) => gamma(chain(depth), UW) * size);
         assertWithin(await stored.read(), p.sum, bound, `${p.label}, split ${split}`);
-        return [await stored.bits(), await added.bits()];
+        return [await stored.bits(), await added.bits(), await less.bits(() => true)];
       };
       const whole = await run(false);
       expect(await run(true), "split").toEqual(whole);
@@ -577,10 +592,11 @@ classTest("slabs: split or not, the same bits, within the bound, twice", async (
 
 gpuTest("every class of the product gives the same bits", async () => {
   using gpu = await copying();
-  // The second's copies take two layers of a texture, and a panel lies across.
+  // The second's copies are made slab by slab; the third's take two layers of a texture, and a panel lies across.
   for (const shape of [
     { depth: 777, rows: 70, columns: 131 },
     { depth: 16_500, rows: 150, columns: 90 },
+    { depth: 700, rows: 20, columns: 6100 },
   ]) {
     const p = problem(shape, "normal", 12);
     const { left, right } = upload(gpu, p);
@@ -636,6 +652,9 @@ gpuTest(
     expect(await run({ depth: 64, rows: 64, columns: 64 })).toBe(2);
     expect(await run({ depth: 128, rows: 70, columns: 300 })).toBe(4);
     expect(await run({ depth: 100, rows: 100, columns: 64 })).toBe(4);
+    // Of deep operands a slab at a time, all into the same textures.
+    expect(await run({ depth: 1024, rows: 100, columns: 150 })).toBe(6);
+    expect(await run({ depth: 2100, rows: 100, columns: 150 })).toBe(6);
     expect(gpu.stats()).toMatchObject({ buffers: 0, bytes: 0 });
   },
 );
