@@ -75,6 +75,8 @@ const FEWEST = 3;
 /** Before each turn: threads that wait for more work of the one before by asking for it give up by then. */
 const REST_MS = 200;
 const MOST_MS = 20_000;
+/** What takes less than this is run once before it is timed: clocks are slow and caches cold after the rest. */
+const QUICK_MS = 500;
 /** What takes this long to warm up is not warmed up further, and timed once. */
 const SLOW_MS = 5_000;
 
@@ -135,15 +137,18 @@ export async function versus(
     ) {
       signal?.throwIfAborted();
       await clock.sleep?.(REST_MS);
-      const { ms } = await watch.time(async () => {
-        await prepared.run();
-        gpu.queue.submit();
-      });
-      ours.push(ms);
+      const timed = () =>
+        watch.time(async () => {
+          await prepared.run();
+          gpu.queue.submit();
+        });
+      if ((ours.at(-1) ?? 0) < QUICK_MS) await timed();
+      ours.push((await timed()).ms);
       for (const { peer, job, rounds, ms, cpuMs } of jobs) {
         if (failed.has(peer) || round >= rounds) continue;
         try {
           await clock.sleep?.(REST_MS);
+          if (rounds > 1 && (ms.at(-1) ?? 0) < QUICK_MS) await job.run();
           const sample = await job.run();
           ms.push(sample.ms);
           cpuMs.push(sample.cpuMs);

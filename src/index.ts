@@ -17,7 +17,7 @@ export { forward, type Activations } from "./stages/1-forward.ts";
 export { decideKinks, type Kinks } from "./stages/1-kinks.ts";
 export { backward, type Signals } from "./stages/2-backward.ts";
 export { productCandidates, tuned, type Tuning } from "./stages/0-search.ts";
-export { gram } from "./stages/3-gram.ts";
+export { deviceKernel, gram } from "./stages/3-gram.ts";
 export { planGram, type GramOptions, type GramPlan, type Route } from "./stages/3-plan.ts";
 export { exactKernel, gramError, type ExactKernel } from "./stages/3-exact.ts";
 export { gramPair, type PairMatrix } from "./stages/3-pair.ts";

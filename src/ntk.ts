@@ -11,9 +11,8 @@ import {
 } from "./stages/0-weights.ts";
 import { forward, sampleCount, type Activations } from "./stages/1-forward.ts";
 import { decideKinks, type Kinks } from "./stages/1-kinks.ts";
-import { backward, type Signals } from "./stages/2-backward.ts";
 import { exactKernel, gramError } from "./stages/3-exact.ts";
-import { gram } from "./stages/3-gram.ts";
+import { gram, Sides } from "./stages/3-gram.ts";
 import { measuredErrors } from "./stages/3-measured.ts";
 import { gramPair, keepsPairs } from "./stages/3-pair.ts";
 import { GRAM_OPTIONS, planGram, type GramOptions } from "./stages/3-plan.ts";
@@ -186,31 +185,25 @@ async function compensated(
   using computed = passed ? null : await forward(gpu, net, weights, inputs, how);
   const acts = computed ?? passed!.acts;
   const kinks = await decideKinks(gpu, net, values, inputs, acts, how);
-  const signals: Signals[] = [];
-  try {
-    for (let first = 0; first < (trace ? net.outputs : 1); first++) {
-      const range = trace ? { first, count: 1 } : undefined;
-      signals.push(await backward(gpu, net, weights, acts, how, range));
-    }
-    using pair = await gramPair(gpu, net, acts, signals, how);
-    const gram = Float64Array.from(await gpu.read(pair.high, how));
-    const low = await gpu.read(pair.low, how);
-    for (let at = 0; at < gram.length; at++) gram[at] += low[at];
-    const measured = await measuredErrors(
-      ...([gpu, net, values, inputs, acts, signals, gram, trace, how] as const),
-    );
-    const errors = kinks.undecided > 0 ? { matrixError: Infinity } : measured;
-    const found = isSolved(plan.rows, which)
-      ? await boundedSpectrum(
-          gpu,
-          { gram, order: plan.rows, ...errors, confidence: CONFIDENCE },
-          which,
-        )
-      : await spectrum(gpu, pair.high, { ...which, values: gram, ...errors });
-    return { gram, spectrum: { ...found, precision: "compensated" }, kinks };
-  } finally {
-    signals.forEach((part) => part.destroy());
-  }
+  using sides = await Sides.open(gpu, net, weights, acts, null, how);
+  await sides.settle(gpu, net, how);
+  const { signals } = sides.left;
+  using pair = await gramPair(gpu, net, acts, signals, how);
+  const gram = Float64Array.from(await gpu.read(pair.high, how));
+  const low = await gpu.read(pair.low, how);
+  for (let at = 0; at < gram.length; at++) gram[at] += low[at];
+  const measured = await measuredErrors(
+    ...([gpu, net, values, inputs, acts, signals, gram, trace, how] as const),
+  );
+  const errors = kinks.undecided > 0 ? { matrixError: Infinity } : measured;
+  const found = isSolved(plan.rows, which)
+    ? await boundedSpectrum(
+        gpu,
+        { gram, order: plan.rows, ...errors, confidence: CONFIDENCE },
+        which,
+      )
+    : await spectrum(gpu, pair.high, { ...which, values: gram, ...errors });
+  return { gram, spectrum: { ...found, precision: "compensated" }, kinks };
 }
 
 /**

@@ -1,7 +1,7 @@
 import {
   backward,
+  deviceKernel,
   forward,
-  gram,
   gramPair,
   network,
   normals,
@@ -78,9 +78,7 @@ function jobRow(activation: Phi, widths: readonly number[], n: number): Row {
       const columns = gpu.upload("inputs", net.inputs, n, inputs, true);
       return {
         async run() {
-          const acts = await forward(gpu, net, onDevice, columns);
-          (await gram(gpu, net, onDevice, acts)).destroy();
-          acts.destroy();
+          (await deviceKernel(gpu, net, onDevice, columns)).destroy();
         },
         destroy() {
           onDevice.destroy();

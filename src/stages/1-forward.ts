@@ -76,7 +76,7 @@ export async function forward(
   }
 }
 
-/** The forward pass without waiting for its end: whether it is finite is `check`'s to say. */
+/** The forward pass without waiting for its end: whether it is finite is `check`'s to say. @internal */
 export async function recordForward(
   gpu: Gpu,
   net: Network,

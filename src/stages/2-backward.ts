@@ -65,12 +65,13 @@ export async function backward(
   weights: DeviceWeights,
   acts: Activations,
   job?: Job,
-  range: OutputRange = { first: 0, count: net.outputs },
+  range?: OutputRange,
 ): Promise<Signals> {
   await tuned(gpu);
   using check = new FiniteCheck(gpu, net.layers.length);
-  const signals = await recordBackward(gpu, net, weights, acts, check, job, range);
+  const signals = await recordBackward(gpu, net, weights, acts, job, range);
   try {
+    watchSignals(check, net, signals);
     await check.settle(job);
     return signals;
   } catch (error) {
@@ -79,15 +80,24 @@ export async function backward(
   }
 }
 
-/** The way back without waiting for its end: whether it is finite is `check`'s to say. @internal */
+/** Has the signals of all layers looked at, the last layer's first. @internal */
+export function watchSignals(check: FiniteCheck, net: Network, { g }: Signals): void {
+  for (let layer = net.layers.length - 1; layer > 0; layer--)
+    check.watch(g[layer - 1], {
+      caller: "backward",
+      operand: `the signals of layer ${layer}, [units, samples · outputs],`,
+      cure: "Scale the weights down.",
+    });
+}
+
+/** The way back without waiting for its end, or looking whether it is finite. @internal */
 export async function recordBackward(
   gpu: Gpu,
   net: Network,
   weights: DeviceWeights,
-  acts: Activations,
-  check: FiniteCheck,
+  acts: Pick<Activations, "n" | "z">,
   job: Job | undefined,
-  { first, count }: OutputRange,
+  { first, count }: OutputRange = { first: 0, count: net.outputs },
 ): Promise<Signals> {
   if (!(first >= 0 && count >= 1 && first + count <= net.outputs))
     throw new InputError(
@@ -105,17 +115,10 @@ export async function recordBackward(
       groups: [Math.ceil(pitch(columns) / 4 / 64), Math.ceil(net.outputs / 16) * 16],
       flops: g[last].bytes,
     });
-    const below = net.layers.slice(0, last);
-    for (const { index, units } of below)
+    for (const { index, units } of net.layers.slice(0, last))
       g[index] = gpu.matrix(`signals of layer ${index + 1}`, units, columns);
     const meter = gpu.queue.meter(job, "backward", backwardFlops(net, columns));
     await fillSignals(gpu, net, weights, acts.z, g, count, meter);
-    for (const { index } of below.reverse())
-      check.watch(g[index], {
-        caller: "backward",
-        operand: `the signals of layer ${index + 1}, [units, samples · outputs],`,
-        cure: "Scale the weights down.",
-      });
     return { outputs: count, g, destroy, [dispose]: destroy };
   } catch (error) {
     destroy();

@@ -48,7 +48,7 @@ export const rows = defineShader({
 export async function fillJacobian(
   gpu: Gpu,
   net: Network,
-  acts: Activations,
+  acts: Pick<Activations, "n" | "a">,
   signals: Signals,
   firstParameter: number,
   panel: Matrix,

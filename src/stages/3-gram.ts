@@ -6,15 +6,17 @@ import type { Gpu } from "../gpu/device.ts";
 import { dispose, type Matrix } from "../gpu/matrix.ts";
 import type { Part } from "../gpu/options.ts";
 import type { PanelPlan } from "../gpu/plan.ts";
-import type { Meter } from "../gpu/queue.ts";
+import type { Job, Meter } from "../gpu/queue.ts";
 import { defineShader } from "../gpu/shader.ts";
+import type { Values } from "../gpu/values.ts";
+import type { NonFiniteError } from "../errors.ts";
 import { FiniteCheck } from "./0-finite.ts";
 import type { Network } from "./0-network.ts";
 import { add, defineProduct, storeProduct } from "./0-product.ts";
 import { tuned } from "./0-search.ts";
 import type { DeviceWeights } from "./0-weights.ts";
-import type { Activations } from "./1-forward.ts";
-import { recordBackward, type OutputRange, type Signals } from "./2-backward.ts";
+import { recordForward, type Activations } from "./1-forward.ts";
+import { recordBackward, watchSignals, type Signals } from "./2-backward.ts";
 import { fillJacobian } from "./2-jacobian.ts";
 import { planGram, type GramOptions } from "./3-plan.ts";
 
@@ -58,17 +60,69 @@ export async function gram(
   others: Activations | null = null,
   options: GramOptions = {},
 ): Promise<Matrix> {
+  using check = new FiniteCheck(gpu, 1);
+  return await checkedGram(gpu, net, weights, acts, others, options, check);
+}
+
+/**
+ * The tangent kernel of what is on the device: the forward pass and `gram`, waited for once instead of twice. The side
+ * of 0 that a ReLU unit is on is as f32 has it; `tangentKernel` and `decideKinks` settle that on the host.
+ *
+ * ```ts
+ * using onDevice = uploadWeights(gpu, net, weights(net, 0));
+ * using h = await deviceKernel(gpu, net, onDevice, normals(1, 100 * net.inputs));
+ * ```
+ *
+ * @param inputs f32 [n, net.inputs] row-major; or on the device already, a matrix [net.inputs, n] that stays the caller's
+ * @returns [n·O, n·O] as `gram` gives it, the caller's to destroy
+ *
+ * **Error**, **Cost** those of `forward` and `gram`.
+ * @throws NonFiniteError that names the layer where a value overflows, GpuError "limit" where H does not fit a binding
+ */
+export async function deviceKernel(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  inputs: Values | Matrix,
+  options: GramOptions = {},
+): Promise<Matrix> {
+  await tuned(gpu);
+  using check = new FiniteCheck(gpu, net.layers.length + 1);
+  using acts = await recordForward(gpu, net, weights, inputs, check, options);
+  return await checkedGram(gpu, net, weights, acts, null, options, check);
+}
+
+/** What passes on the way to H have left, and what the way back needs of it. */
+type Passed = Pick<Activations, "n" | "a" | "z">;
+
+/** @param check what was recorded before is in it already */
+async function checkedGram(
+  gpu: Gpu,
+  net: Network,
+  weights: DeviceWeights,
+  acts: Passed,
+  others: Passed | null,
+  options: GramOptions,
+  check: FiniteCheck,
+): Promise<Matrix> {
   const plan = planGram(gpu, net, acts.n, others?.n ?? 0, options);
   await tuned(gpu);
   const out = gpu.matrix("gram", plan.rows, plan.columns);
   try {
-    using sides = await Sides.open(gpu, net, weights, acts, others, options, 1);
+    using sides = await Sides.open(gpu, net, weights, acts, others, options);
     const meter = gpu.queue.meter(options, "gram", plan.flops);
     if (plan.panels) await addPanels(gpu, net, sides, plan.panels, out, meter);
     else await addLayers(gpu, net, sides, wholeOf(sides), out, meter);
     if (!others) mirrorLower(gpu, out);
-    sides.check.watch(out, NOT_FINITE);
-    await sides.check.settle(options);
+    check.watch(out, NOT_FINITE);
+    try {
+      await check.settle(options);
+    } catch (error) {
+      // No entry of a sample is finite where a signal of its is not: only then is it looked for the layer.
+      if ((error as Partial<NonFiniteError>).operand === NOT_FINITE.operand)
+        await sides.settle(gpu, net, options);
+      throw error;
+    }
     return out;
   } catch (error) {
     out.destroy();
@@ -96,57 +150,66 @@ export function mirrorLower(gpu: Gpu, matrix: Matrix): void {
 
 /** One set of samples: the rows of H, or its columns. One entry of signals a part of the mean over outputs. */
 interface Side {
-  readonly acts: Activations;
+  readonly acts: Passed;
   readonly signals: readonly Signals[];
 }
 
-/** Both sets with their signals, and the check of what was recorded for them. @internal */
+/** Both sets with their signals. @internal */
 export class Sides {
   readonly left: Side;
   readonly right: Side;
-  readonly check: FiniteCheck;
+  readonly #all: readonly Signals[];
 
-  private constructor(left: Side, right: Side, check: FiniteCheck) {
+  private constructor([left, right = left]: readonly Side[], all: readonly Signals[]) {
     this.left = left;
     this.right = right;
-    this.check = check;
+    this.#all = all;
   }
 
-  /** Records the way back of each set. @param more matrices that the check will watch besides the signals */
+  /** Records the way back of each set. */
   static async open(
     gpu: Gpu,
     net: Network,
     weights: DeviceWeights,
-    acts: Activations,
-    others: Activations | null,
+    own: Passed,
+    others: Passed | null,
     options: GramOptions,
-    more: number,
   ): Promise<Sides> {
-    const ranges: OutputRange[] =
-      options.outputs === "trace"
-        ? Array.from({ length: net.outputs }, (_, first) => ({ first, count: 1 }))
-        : [{ first: 0, count: net.outputs }];
-    const check = new FiniteCheck(gpu, more + 2 * ranges.length * net.layers.length);
-    const sides: { acts: Activations; signals: Signals[] }[] = [];
+    const trace = options.outputs === "trace";
+    const all: Signals[] = [];
+    const sides: Side[] = [];
     try {
-      for (const side of others ? [acts, others] : [acts]) {
-        const signals: Signals[] = [];
-        sides.push({ acts: side, signals });
-        for (const range of ranges)
-          signals.push(await recordBackward(gpu, net, weights, side, check, options, range));
+      for (const acts of others ? [own, others] : [own]) {
+        const from = all.length;
+        for (let first = 0; first < (trace ? net.outputs : 1); first++)
+          all.push(
+            await recordBackward(
+              gpu,
+              net,
+              weights,
+              acts,
+              options,
+              trace ? { first, count: 1 } : undefined,
+            ),
+          );
+        sides.push({ acts, signals: all.slice(from) });
       }
     } catch (error) {
-      sides.forEach(({ signals }) => signals.forEach((part) => part.destroy()));
-      check[dispose]();
+      all.forEach((part) => part.destroy());
       throw error;
     }
-    const [left, right = left] = sides;
-    return new Sides(left, right, check);
+    return new Sides(sides, all);
+  }
+
+  /** Waits for the way back. @throws NonFiniteError that names the layer */
+  async settle(gpu: Gpu, net: Network, job: Job): Promise<void> {
+    using check = new FiniteCheck(gpu, this.#all.length * net.layers.length);
+    this.#all.forEach((part) => watchSignals(check, net, part));
+    await check.settle(job);
   }
 
   [dispose](): void {
-    new Set([...this.left.signals, ...this.right.signals]).forEach((part) => part.destroy());
-    this.check[dispose]();
+    this.#all.forEach((part) => part.destroy());
   }
 }
 

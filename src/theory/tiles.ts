@@ -52,8 +52,8 @@ export async function* gramTiles(
   const samples = tileSamples(each, side);
   const corners = [...tileCorners(acts.n, others?.n ?? 0, samples)];
   await tuned(gpu);
-  using sides = await Sides.open(gpu, net, weights, acts, others, options, 0);
-  await sides.check.settle(options);
+  using sides = await Sides.open(gpu, net, weights, acts, others, options);
+  await sides.settle(gpu, net, options);
   const values = new Float32Array(
     Math.min(samples, acts.n) * Math.min(samples, (others ?? acts).n) * each * each,
   );
