@@ -25,6 +25,7 @@ export { kernelDifference } from "./theory/difference.ts";
 export { effectiveDimension } from "./theory/dimension.ts";
 export { descentFilter, flowFilter, functionTimes, type Filter } from "./theory/filters.ts";
 export { alignment, ofOutputs, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";
+export { leastEigenvalues, type LeastEigenvalues } from "./theory/least.ts";
 export { limit, type LimitKernel, type LimitOptions } from "./theory/limit.ts";
 export { lossAt, LOSSES, type Loss } from "./theory/loss.ts";
 export { DivergenceError, type TrainingOptions } from "./theory/options.ts";
