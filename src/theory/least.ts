@@ -84,12 +84,7 @@ export async function leastEigenvalues(
     throw new InputError(
       `leastEigenvalues: ‖A‖ is ${size}, but must be finite. Check the matrix, or scale it down.`,
     );
-  if (n <= WHOLE || 8 * count > n) {
-    const { eigenvalues, errorBounds } = await boundedSpectrum(gpu, matrix, {
-      ...{ bottom: count, signal: job?.signal, onProgress: job?.onProgress },
-    });
-    return { values: eigenvalues.reverse(), bounds: errorBounds.reverse(), separated: true };
-  }
+  if (n <= WHOLE || 8 * count > n) return await amongAll(gpu, matrix, count, job);
   if (size === 0) {
     const zeros = () => new Float64Array(count);
     return { values: zeros(), bounds: zeros(), separated: false };
@@ -106,6 +101,17 @@ export async function leastEigenvalues(
   };
 }
 
+async function amongAll(
+  gpu: Gpu,
+  matrix: HostMatrix,
+  count: number,
+  job?: Job,
+): Promise<LeastEigenvalues> {
+  const how = { bottom: count, signal: job?.signal, onProgress: job?.onProgress };
+  const { eigenvalues, errorBounds } = await boundedSpectrum(gpu, matrix, how);
+  return { values: eigenvalues.reverse(), bounds: errorBounds.reverse(), separated: true };
+}
+
 async function solved(
   gpu: Gpu,
   matrix: HostMatrix,
@@ -118,6 +124,7 @@ async function solved(
     // A Krylov space may be exhausted early, and sees one of equal eigenvalues' vectors alone.
     for (let left = count + GUARD; left > 0;) {
       const more = await inverseRitz(gpu, factor.lower, basis, left, job);
+      if (more.length === 0) return await amongAll(gpu, matrix, count, job);
       basis.push(...more);
       left -= more.length;
     }
@@ -140,8 +147,10 @@ async function solved(
 
 /** The factor of A + shift for the first of ever larger shifts that there is one for. */
 async function nearest(gpu: Gpu, matrix: HostMatrix, job?: Job): Promise<HostFactor> {
-  const unit = 4 * roundings(matrix.order) * norm64(matrix.gram);
-  for (let shift = 0; ; shift = Math.max(unit, FURTHER * shift)) {
+  const size = norm64(matrix.gram);
+  const unit = 4 * roundings(matrix.order) * size;
+  // Not 0, so that what the inverse makes of vectors stays far from overflow.
+  for (let shift = 2 ** -60 * size; ; shift = Math.max(unit, FURTHER * shift)) {
     const factor = await hostFactor(gpu, matrix, shift, job);
     if (factor.definite) return factor;
   }

@@ -19,7 +19,13 @@ describe("leastEigenvalues", () => {
     "every interval holds the eigenvalue in its place, of every kind of spectrum",
     async (gpu) => {
       const order = 280;
-      for (const { name, a, values, error } of knownSpectra(order, 5)) {
+      const graded = Float64Array.from({ length: order }, (_, i) => 8 ** -i);
+      const diagonal = new Float64Array(order * order);
+      graded.forEach((value, i) => (diagonal[i * (order + 1)] = value));
+      for (const { name, a, values, error } of [
+        ...knownSpectra(order, 5),
+        { name: "graded", a: diagonal, values: graded, error: 0 },
+      ]) {
         const gram = Float64Array.from(a);
         for (const count of [1, 5, 20]) {
           const found = await leastEigenvalues(gpu, { gram, order }, count);
@@ -102,6 +108,31 @@ describe("leastEigenvalues", () => {
       }
     },
   );
+
+  gpuTest("a chain of masses swings as the formula says, to the last digits", async (gpu) => {
+    for (const order of [257, 400]) {
+      const gram = new Float64Array(order * order);
+      for (let i = 0; i < order; i++) {
+        gram[i * (order + 1)] = 2;
+        if (i > 0) gram[i * order + i - 1] = gram[(i - 1) * order + i] = -1;
+      }
+      const right = Float64Array.from(
+        { length: 12 },
+        (_, k) => 4 * Math.sin(((k + 1) * Math.PI) / (2 * (order + 1))) ** 2,
+      );
+      const { values, bounds, separated } = await leastEigenvalues(gpu, { gram, order }, 12);
+      expect(separated).toBe(true);
+      // The formula's own roundings, of numbers below 0.01.
+      const own = 8 * U64 * right[11];
+      assertWithin(
+        values,
+        right,
+        bounds.map((bound) => bound + own),
+        `${order}`,
+      );
+      bounds.forEach((bound) => expect(bound).toBeLessThanOrEqual(widest(gram, order, 15)));
+    }
+  });
 
   gpuTest("what cannot be is refused, and a job can be stopped", async (gpu) => {
     const order = 260;
