@@ -1,8 +1,8 @@
-// textures — the product's operands in textures: panels of 64 columns below each other, so that values that a tile needs
+// textures — the product's operands in textures: panels of 128 columns below each other, so that values that a tile needs
 // one after another lie near each other. Needs operands.wgsl.
 //
 // in    left, right  f32 [depth, …], the columns of the part that is wanted: value [k, 4 · c4 + i] is component i of texel
-//       x = 16 · (k % 4) + c4 % 16,   row = c4 / 16 · panelRows() + k / 4,   y = row % 8192,   layer = row / 8192
+//       x = 32 · (k % 4) + c4 % 32,   row = c4 / 32 · panelRows() + k / 4,   y = row % 8192,   layer = row / 8192
 @group(0) @binding(0) var left: texture_storage_2d_array<rgba32float, read>;
 @group(0) @binding(1) var right: texture_storage_2d_array<rgba32float, read>;
 
