@@ -230,16 +230,15 @@ export function defineProduct<B extends string, S extends string>(
     const classes = productClasses(gpu);
     const { lay, otherwise } = classes[plan.class];
     const slabs = ceil(depth, SLAB);
-    using laid = lay?.(gpu, left, right, part, Math.min(SLAB, depth)) ?? null;
+    using laid = lay?.(gpu, left, right, part, Math.min(SLAB, depth));
     // Slab by slab, what tiles read of operands laid out stays in a processor's cache.
     const step = laid ? SLAB : depth;
-    const name = laid ? plan.class : (otherwise ?? plan.class);
+    const name = (!laid && otherwise) || plan.class;
     const info = classes[name];
     const [high, wide] = info.tile(plan.sizes);
     const tiles = tileCount(rows, columns, triangle, high, wide);
     const few = tiles < plan.groups && slabs * matrixBytes(rows, columns) <= SUMS_BYTES;
-    const split = !laid && slabs > 1 && (call.split ?? few);
-    const parts = split ? slabs : 1;
+    const parts = !laid && (call.split ?? few) ? slabs : 1;
     const slabRows = parts * rounded(rows);
     const dims = {
       leftColumns: left.columns,
@@ -271,7 +270,7 @@ export function defineProduct<B extends string, S extends string>(
         const lastTile = Math.min(tiles, firstTile + some);
         const down = ceil(lastTile - firstTile, gpu.limits.maxComputeWorkgroupsPerDimension);
         shader(gpu, {
-          dims: { ...dims, depth, slabs: split ? 1 : ceil(depth, SLAB), firstTile, lastTile },
+          dims: { ...dims, depth, slabs: ceil(depth, SLAB) / parts, firstTile, lastTile },
           buffers: given,
           groups: [ceil(lastTile - firstTile, down), down, parts],
           flops: flops * (lastTile - firstTile),
@@ -280,7 +279,7 @@ export function defineProduct<B extends string, S extends string>(
         await meter(flops * (lastTile - firstTile));
       }
     };
-    if (!split && step >= depth)
+    if (parts < 2 && step >= depth)
       return await run(classed(name, info), { ...buffers, ...laid?.fill(0) }, own);
     using sums = gpu.matrix("sums of slabs", slabRows, columns);
     for (let first = 0; first < depth; first += step)

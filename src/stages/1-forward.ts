@@ -76,6 +76,10 @@ export async function forward(
   }
 }
 
+/** Number of samples in inputs of either kind. @internal */
+export const samplesIn = (net: Network, inputs: Values | Matrix): number =>
+  inputs instanceof Matrix ? inputs.columns : sampleCount("forward", net, inputs);
+
 /** The forward pass without waiting for its end: whether it is finite is `check`'s to say. @internal */
 export async function recordForward(
   gpu: Gpu,
@@ -90,7 +94,7 @@ export async function recordForward(
     throw new InputError(
       `forward: inputs (${given.name}) have ${given.rows} rows, but samples have ${net.inputs} features. Hand in a matrix [features, samples].`,
     );
-  const n = inputs instanceof Matrix ? inputs.columns : sampleCount("forward", net, inputs);
+  const n = samplesIn(net, inputs);
   const a = [inputs instanceof Matrix ? inputs : gpu.upload("inputs", net.inputs, n, inputs, true)];
   const z: Matrix[] = [];
   const destroy = () =>

@@ -15,7 +15,7 @@ import type { Network } from "./0-network.ts";
 import { add, defineProduct, storeProduct } from "./0-product.ts";
 import { tuned } from "./0-search.ts";
 import type { DeviceWeights } from "./0-weights.ts";
-import { recordForward, type Activations } from "./1-forward.ts";
+import { recordForward, samplesIn, type Activations } from "./1-forward.ts";
 import { recordBackward, watchSignals, type Signals } from "./2-backward.ts";
 import { fillJacobian } from "./2-jacobian.ts";
 import { planGram, type GramOptions } from "./3-plan.ts";
@@ -86,6 +86,8 @@ export async function deviceKernel(
   inputs: Values | Matrix,
   options: GramOptions = {},
 ): Promise<Matrix> {
+  // What does not fit is refused before anything is allocated.
+  planGram(gpu, net, samplesIn(net, inputs), 0, options);
   await tuned(gpu);
   using check = new FiniteCheck(gpu, net.layers.length + 1);
   using acts = await recordForward(gpu, net, weights, inputs, check, options);

@@ -7,6 +7,7 @@ import {
   network,
   NonFiniteError,
   normals,
+  openGpu,
   uploadWeights,
   weights,
   type Gpu,
@@ -84,4 +85,14 @@ gpuTest("what is not finite is named where it began, and nothing stays behind", 
     });
   }
   expect(gpu.stats()).toMatchObject({ buffers: 0, bytes: 0 });
+});
+
+gpuTest("deviceKernel: what does not fit is refused before anything is allocated", async () => {
+  using gpu = await openGpu({ limits: { maxStorageBufferBindingSize: 2 ** 16 } });
+  const net = network({ ...SPEC, widths: [5, 8, 1] });
+  using onDevice = uploadWeights(gpu, net, weights(net, 7));
+  const before = gpu.stats();
+  const kernel = deviceKernel(gpu, net, onDevice, normals(1, 200 * net.inputs));
+  await expect(kernel).rejects.toMatchObject({ name: "GpuError", code: "limit" });
+  expect(gpu.stats()).toEqual(before);
 });
