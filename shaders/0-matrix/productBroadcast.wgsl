@@ -1,5 +1,5 @@
 // with fragments/load.wgsl, fragments/buffers.wgsl, fragments/operands.wgsl, fragments/quad.wgsl, fragments/handed.wgsl, fragments/store.wgsl
-// productBroadcast — the matrix product without barriers: each lane loads four rows, and hands them to all lanes.
+// productBroadcast — the matrix product without barriers: each lane loads four rows, and lanes swap them.
 //
 //   sum[i, j] = Σ_k  left[k, i] · right[k, j]          k < depth, i < rows, j < columns
 //
@@ -38,17 +38,25 @@ fn productBroadcast(
     let blocks = blocksOf(slab);
     for (var block = blocks.x; block < blocks.y; block++) {
       var s = Rows();
-      for (var part = 0u; part < 32u; part++) {
-        let k = 64u * block + 2u * part;
+      // As many values at a step as an instruction cache has room for, in the order that SwiftShader and Mesa do best.
+      for (var part = 0u; part < 4u * SUBGROUP; part++) {
+        let k = 64u * block + 16u / SUBGROUP * part;
         if k >= dims.depth {
           break;
         }
-        let a0 = left[k * leftPitch + leftAt];
-        let a1 = left[(k + 1u) * leftPitch + leftAt];
-        let b0 = right[k * rightPitch + rightAt];
-        let b1 = right[(k + 1u) * rightPitch + rightAt];
-        addHanded(&s, a0, b0);
-        addHanded(&s, a1, b1);
+        if SUBGROUP == 4u {
+          addHanded(&s, left[k * leftPitch + leftAt], right[k * rightPitch + rightAt]);
+          addHanded(&s, left[(k + 1u) * leftPitch + leftAt], right[(k + 1u) * rightPitch + rightAt]);
+          addHanded(&s, left[(k + 2u) * leftPitch + leftAt], right[(k + 2u) * rightPitch + rightAt]);
+          addHanded(&s, left[(k + 3u) * leftPitch + leftAt], right[(k + 3u) * rightPitch + rightAt]);
+        } else {
+          let a0 = left[k * leftPitch + leftAt];
+          let a1 = left[(k + 1u) * leftPitch + leftAt];
+          let b0 = right[k * rightPitch + rightAt];
+          let b1 = right[(k + 1u) * rightPitch + rightAt];
+          addHanded(&s, a0, b0);
+          addHanded(&s, a1, b1);
+        }
       }
       addRows(&t, s);
     }
@@ -57,6 +65,6 @@ fn productBroadcast(
   var sums = array<Quad, 8>(u.q0, u.q1, u.q2, u.q3, u.q4, u.q5, u.q6, u.q7);
   begin(column4);
   for (var q = 0u; q < SUBGROUP; q++) {
-    handQuad(group.z, place.x + 4u * q, column4, sums[q]);
+    handQuad(group.z, place.x + 4u * q, column4, sums[(lane ^ q) % SUBGROUP]);
   }
 }
