@@ -75,7 +75,7 @@ const FEWEST = 3;
 /** Before each turn: threads that wait for more work of the one before by asking for it give up by then. */
 const REST_MS = 200;
 const MOST_MS = 20_000;
-/** What takes less than this is run once before it is timed: clocks are slow and caches cold after the rest. */
+/** What takes less than this is run for that long before it is timed: clocks are slow and caches cold after the rest. */
 const QUICK_MS = 500;
 /** What takes this long to warm up is not warmed up further, and timed once. */
 const SLOW_MS = 5_000;
@@ -126,6 +126,12 @@ export async function versus(
         await job?.destroy().catch(() => {});
       }
     }
+    const warm = async (run: () => Promise<unknown>, lastMs = 0) => {
+      if (!clock.sleep || lastMs >= QUICK_MS) return;
+      const until = clock.now() + QUICK_MS;
+      do await run();
+      while (clock.now() < until);
+    };
     const watch = new Stopwatch(clock, () => gpu.settle(gpu.device.queue.onSubmittedWorkDone()));
     const ours: number[] = [];
     const began = clock.now();
@@ -142,13 +148,13 @@ export async function versus(
           await prepared.run();
           gpu.queue.submit();
         });
-      if ((ours.at(-1) ?? 0) < QUICK_MS) await timed();
+      await warm(timed, ours.at(-1));
       ours.push((await timed()).ms);
       for (const { peer, job, rounds, ms, cpuMs } of jobs) {
         if (failed.has(peer) || round >= rounds) continue;
         try {
           await clock.sleep?.(REST_MS);
-          if (rounds > 1 && (ms.at(-1) ?? 0) < QUICK_MS) await job.run();
+          if (rounds > 1) await warm(job.run, ms.at(-1));
           const sample = await job.run();
           ms.push(sample.ms);
           cpuMs.push(sample.cpuMs);

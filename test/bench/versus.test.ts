@@ -4,6 +4,7 @@ import { howFast } from "../../bench/howFast.ts";
 import type { Machine } from "../../bench/machine.ts";
 import type { BenchResult, PeerResult } from "../../bench/results.ts";
 import type { Row } from "../../bench/run.ts";
+import type { Summary } from "../../bench/stats.ts";
 import { versus, type Peer, type PeerJob, type Peers, type Work } from "../../bench/versus.ts";
 import { gpuTest } from "../gpu.ts";
 
@@ -77,6 +78,26 @@ gpuTest(
     expect(peers.map(({ gone }) => gone)).toEqual([1, 1, 1, 1, 1]);
   },
 );
+
+gpuTest("after each rest quick work runs for half a second before it is timed", async (gpu) => {
+  // Every look at this clock takes 50 ms.
+  let now = 0;
+  const clock = { now: () => (now += 50), cpu: null, sleep: async () => {} };
+  let runs = 0;
+  const counting = (ms: number) =>
+    peer("counting", 4, { run: async () => ({ ms: ms + (runs += 1), cpuMs: 1 }) });
+  const timed = async (ms: number) => {
+    runs = 0;
+    const [found] = await versus({ gpu, clock, machine }, row, { peers: [counting(ms)], judge });
+    return found.ms as Summary;
+  };
+  // Three runs came before the first turn, then ten before each that is timed.
+  expect((await timed(0)).min).toBe(3 + 10 + 1);
+  // What takes longer is warm by itself, once that is known.
+  const { min, max } = await timed(1000);
+  expect(min).toBe(1000 + 3 + 10 + 1);
+  expect(max).toBeLessThan(1000 + 3 + 10 + 1 + 9);
+});
 
 gpuTest("where our own result is wrong, nobody is compared with it", async (gpu) => {
   const ours = { ...row, make: () => ({ run() {}, check: async () => NaN, destroy() {} }) };
