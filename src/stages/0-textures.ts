@@ -129,11 +129,14 @@ export const textureClass = ({ work, narrow } = WORTH): KernelClass => ({
     // The product itself says what is wrong with these.
     if ([left, right].some((each) => each.gpu !== gpu || !each.alive || each.rows !== depth))
       return null;
-    const same = left === right && row === column && rows === columns;
-    const wanted = [
-      { matrix: left, column: row, columns: rows },
-      ...(same ? [] : [{ matrix: right, column, columns }]),
-    ];
+    const same = left === right && row === column;
+    // Columns that both begin with are copied once.
+    const wanted = same
+      ? [{ matrix: left, column, columns: Math.max(rows, columns) }]
+      : [
+          { matrix: left, column: row, columns: rows },
+          { matrix: right, column, columns },
+        ];
     const fitting = LAYER * gpu.device.limits.maxTextureArrayLayers;
     if (wanted.some((each) => rowsOf(most, each.columns) > fitting)) return null;
     const full = wanted.map((each) => ({

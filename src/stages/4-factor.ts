@@ -198,8 +198,8 @@ async function sweep(gpu: Gpu, { upper, matrix, out, shift, pivots, job }: Sweep
     const rows = Math.min(BLOCK, n - first);
     const from = pivots ? first : 0;
     const part = { row: first, column: from, rows, columns: columns - from };
-    const [left, right] =
-      first > 0 ? [upper.view(first), out.view(first)] : [noLeft, noRight ?? noLeft];
+    const left = first > 0 ? upper.view(first) : noLeft;
+    const right = upper === out ? left : first > 0 ? out.view(first) : noRight!;
     const own = block.view(rows);
     await schur(
       gpu,
