@@ -18,6 +18,7 @@ import { schur } from "../../src/stages/4-factor.ts";
 import { bias, tangent } from "../../src/stages/2-tangent.ts";
 import { textureClass } from "../../src/stages/0-textures.ts";
 import { openGpu as openCore } from "../../src/index.ts";
+import type { Part } from "../../src/gpu/options.ts";
 import type { Gpu } from "../../src/node.ts";
 import { findAdapter } from "../../src/node/adapters.ts";
 import { breathe } from "../../src/node/breathe.ts";
@@ -658,6 +659,35 @@ gpuTest(
     expect(gpu.stats()).toMatchObject({ buffers: 0, bytes: 0 });
   },
 );
+
+gpuTest("productTextures: columns that both operands begin with are copied once", async () => {
+  using gpu = await copying({ work: 0, narrow: 1 });
+  const plan = planOn(gpu, TEXTURES);
+  if (!plan) return;
+  const p = problem({ depth: 70, rows: 300, columns: 1 }, "normal", 3);
+  const { left: both } = upload(gpu, p);
+  const buffers = { left: both, right: both };
+  const bitsOf = async (each: ProductPlan, part: Part) => {
+    setProductPlan(gpu, each);
+    using out = new Guarded(gpu, "part", part.rows, part.columns);
+    await storeProduct(gpu, { buffers: { ...buffers, out: out.matrix }, part }, free);
+    return await out.bits();
+  };
+  const create = gpu.device.createTexture.bind(gpu.device);
+  let made = 0;
+  gpu.device.createTexture = (descriptor) => {
+    made += 1;
+    return create(descriptor);
+  };
+  for (const [part, textures] of [
+    [{ row: 32, column: 32, rows: 40, columns: 268 }, 1],
+    [{ row: 32, column: 32, rows: 268, columns: 40 }, 1],
+    [{ row: 16, column: 32, rows: 40, columns: 268 }, 2],
+  ] as const) {
+    expect(await bitsOf(plan, part)).toEqual(await bitsOf(FIXED_PLAN, part));
+    expect(made, JSON.stringify(part)).toBe(textures);
+  }
+});
 
 test("productTextures: for processors whose subgroups have eight lanes, and nobody else", () => {
   const sizes = (isFallbackAdapter: boolean, subgroupMinSize: number, ...features: string[]) => {
