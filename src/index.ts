@@ -26,6 +26,7 @@ export {
   PRECISIONS,
   spectrum,
   type EigenvalueChoice,
+  type EndsSolver,
   type Precision,
   type Spectrum,
   type SpectrumOptions,

@@ -44,7 +44,7 @@ export interface NtkOptions extends GramOptions, EigenvalueChoice {
   /**
    * `fast`: H in f32 on the device. `compensated` (default): H of the same f32 activations and signals, exact in what most
    * samples share, always layer by layer; intervals of both from samples recomputed in f64. `verified`: all in f64 on the
-   * CPU, up to n · O = 4096, or 16384 for the two ends alone; intervals that are guaranteed.
+   * CPU, up to n · O = 4096, or 16384 for the two ends alone, several of either by `ends`; intervals that are guaranteed.
    */
   readonly precision?: Precision;
 }
@@ -95,7 +95,7 @@ export async function ntkOf(
 ): Promise<Ntk> {
   checkOptions("ntk", options, [
     ...GRAM_OPTIONS,
-    ...["top", "bottom", "all", "vectors", "precision"],
+    ...["top", "bottom", "all", "vectors", "ends", "precision"],
   ]);
   const { method, outputs, panels, precision = "compensated", ...which } = options;
   if (!PRECISIONS.includes(precision))

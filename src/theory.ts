@@ -23,6 +23,7 @@ export {
 } from "./theory/density.ts";
 export { kernelDifference } from "./theory/difference.ts";
 export { effectiveDimension } from "./theory/dimension.ts";
+export { extremeEigenvalues } from "./theory/extremes.ts";
 export { descentFilter, flowFilter, functionTimes, type Filter } from "./theory/filters.ts";
 export { alignment, ofOutputs, operatorNorm, type Measured } from "./theory/kernelMeasures.ts";
 export { leastEigenvalues, type LeastEigenvalues } from "./theory/least.ts";

@@ -27,6 +27,7 @@ import {
   checkCounts,
   eigenvalueChoice,
   spectrumJson,
+  places,
   spectrumLines,
   type SpectrumCommandOptions,
 } from "./spectrum.ts";
@@ -173,7 +174,7 @@ export async function reportCommand(
         ["n", count(inputs.n)],
         ["parameters", count(net.parameters)],
       ]),
-      ...spectrumLines(spectrum),
+      ...spectrumLines(spectrum, places(which, spectrum, order)),
       ...diagnosis.map(inWords),
       ...(training ? trainingLines(training) : []),
       ...aligned(
@@ -248,17 +249,6 @@ function trainingLines(training: TrainingData): string[] {
 function leading(which: { top?: number; bottom?: number }, spectrum: Spectrum, order: number) {
   const at = places(which, spectrum, order);
   return Array.from(spectrum.eigenvalues).filter((_, k) => at[k] === k);
-}
-
-/** Places in the whole spectrum, from 0, of eigenvalues from both its ends. */
-function places(
-  { top, bottom }: { top?: number; bottom?: number },
-  { eigenvalues }: Spectrum,
-  order: number,
-): number[] {
-  const count = eigenvalues.length;
-  const upper = top ?? (bottom === undefined ? Math.ceil(count / 2) : 0);
-  return Array.from({ length: count }, (_, i) => (i < upper ? i : order - count + i));
 }
 
 /** The job in one line. */

@@ -12,7 +12,7 @@ import {
   type Precision,
   type Spectrum,
 } from "../index.ts";
-import { kernelSpectrum } from "../theory.ts";
+import { extremeEigenvalues, kernelSpectrum } from "../theory.ts";
 import { flatten, roundToF32, type Table } from "../formats/table.ts";
 import { CONFIDENCE } from "../stages/5-spectrum.ts";
 import { nodeFiles, readTable, writeAtomic, writeNpy } from "../node.ts";
@@ -32,6 +32,9 @@ export interface SpectrumCommandOptions extends GramCommandOptions {
   readonly precision?: string;
   readonly explain?: boolean;
 }
+
+/** Of several eigenvalues at the ends each interval is proved without all others. */
+const SEVERAL = { ends: extremeEigenvalues };
 
 /** What says how H is computed, and means nothing where a file holds it. */
 const MODEL_OPTIONS = [
@@ -79,11 +82,13 @@ export async function spectrumCommand(
     await session.writable(options.out, options.vectors);
     let result: Spectrum;
     let gpu: Gpu;
+    let order: number;
     let model: Model | null = null;
     let about: Record<string, unknown>;
     let diagnosis: readonly Finding[] = [];
     if (options.gram !== undefined) {
       const { values, n } = await matrixOfFile(options.gram, options);
+      order = n;
       checkCounts(which, n);
       const { precision, ...ends } = { ...session.job, ...which };
       gpu = await session.gpu();
@@ -92,7 +97,7 @@ export async function spectrumCommand(
         const proves = precision === "verified" || (precision === "compensated" && n <= 1024);
         const confidence = proves ? 1 : CONFIDENCE;
         const matrix = { gram: values, order: n, confidence };
-        const found = await boundedSpectrum(gpu, matrix, ends);
+        const found = await boundedSpectrum(gpu, matrix, proves ? { ...ends, ...SEVERAL } : ends);
         result = { ...found, precision };
       } else {
         using h = gpu.upload("gram", n, n, roundToF32(values, options.gram, "H"));
@@ -102,7 +107,7 @@ export async function spectrumCommand(
     } else {
       model = await session.model(options);
       const { net, weights, inputs } = model;
-      const order = inputs.n * (choice.outputs === "full" ? net.outputs : 1);
+      order = inputs.n * (choice.outputs === "full" ? net.outputs : 1);
       checkCounts(which, order);
       gpu = await session.gpu();
       const verified = which.precision === "verified";
@@ -116,6 +121,7 @@ export async function spectrumCommand(
           ...session.job,
           ...choice,
           ...which,
+          ...(verified ? SEVERAL : {}),
         }));
       } else {
         session.say(`H [${order}, ${order}] does not fit the device: by products with J and Jᵀ`);
@@ -137,7 +143,7 @@ export async function spectrumCommand(
       await writeAtomic(options.out, [writeNpy([result.eigenvalues.length], result.eigenvalues)]);
     const { explain } = options;
     session.finish({ ...about, ...spectrumJson(result, explain), diagnosis }, () => [
-      ...spectrumLines(result),
+      ...spectrumLines(result, places(which, result, order)),
       ...diagnosis.map(inWords),
       ...(explain ? explained(result) : []),
       ...(options.out ? [`eigenvalues → ${options.out}`] : []),
@@ -153,8 +159,23 @@ export const spectrumJson = ({ vectors: _, errorTerms, ...result }: Spectrum, ex
   ...(explain ? { errorTerms } : {}),
 });
 
-/** The spectrum for a person: a table of its figures and the ten largest eigenvalues. */
-export function spectrumLines(result: Spectrum): string[] {
+/** Places in the whole spectrum, from 0, of eigenvalues from both its ends. */
+export function places(
+  { top, bottom }: { top?: number; bottom?: number },
+  { eigenvalues }: Spectrum,
+  order: number,
+): number[] {
+  const count = eigenvalues.length;
+  const upper = top ?? (bottom === undefined ? Math.ceil(count / 2) : 0);
+  return Array.from({ length: count }, (_, i) => (i < upper ? i : order - count + i));
+}
+
+/**
+ * The spectrum for a person: a table of its figures and the first ten eigenvalues.
+ *
+ * @param at their places in the whole spectrum, from 0
+ */
+export function spectrumLines(result: Spectrum, at: readonly number[]): string[] {
   const rows: [string, string][] = [
     ["λ_max", withBound(result.lambdaMax, result.errorBounds[0] ?? result.lambdaMinBound)],
     ["λ_min", withBound(result.lambdaMin, result.lambdaMinBound)],
@@ -171,7 +192,7 @@ export function spectrumLines(result: Spectrum): string[] {
       `${result.boundKind}${result.boundKind === "guaranteed" ? "" : `, confidence ${result.confidence}`}; precision ${result.precision}${result.converged ? "" : ", not converged"}`,
     ],
     ...Array.from(result.eigenvalues.subarray(0, 10), (value, i): [string, string] => [
-      `λ_${i + 1}`,
+      `λ_${at[i] + 1}`,
       withBound(value, result.errorBounds[i]),
     ]),
   ];

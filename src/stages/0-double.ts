@@ -142,6 +142,10 @@ function lengthOf(values: Float32Array | Float64Array, from: number, to: number)
 export const powerAgainst = (size: number): number =>
   2 ** -Math.max(-1000, Math.min(1000, Math.round(Math.log2(size))));
 
+/** 1 where squares of numbers of that size neither vanish nor overflow, else {@link powerAgainst}. */
+export const powerInto = (size: number): number =>
+  size === 0 || (size >= 2 ** -200 && size <= 2 ** 200) ? 1 : powerAgainst(size);
+
 /** 2-norms of the rows of [?, width]. */
 export const rowNorms = (values: Float32Array | Float64Array, width: number): Float64Array =>
   Float64Array.from({ length: width === 0 ? 0 : values.length / width }, (_, row) =>

@@ -1,7 +1,7 @@
 import { InputError, NonFiniteError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Job } from "../gpu/queue.ts";
-import { largest64, powerAgainst } from "./0-double.ts";
+import { largest64, powerInto } from "./0-double.ts";
 import type { HostMatrix } from "./4-cholesky.ts";
 import { denseEigen, denseValues, solverBound } from "./4-dense.ts";
 import { enclose } from "./5-enclosure.ts";
@@ -13,6 +13,7 @@ import {
   placesOf,
   WHOLE_ORDER,
   type EigenvalueChoice,
+  type EndsSolver,
   type MatrixErrors,
   type Spectrum,
 } from "./5-spectrum.ts";
@@ -31,7 +32,8 @@ const ENDS_ORDER = 16384;
 
 const onlyExtremes = (order: number, options: EigenvalueChoice): boolean => {
   const { top, bottom } = endsOf(options, order);
-  return order >= EXTREME_ORDER && top <= 1 && bottom <= 1 && !options.vectors;
+  const few = options.ends ? order / 32 : 1;
+  return order >= EXTREME_ORDER && top <= few && bottom <= few && !options.vectors;
 };
 
 /** Whether eigenvalues of a matrix of this order are solved for in f64 on the CPU, unless that is asked for. */
@@ -43,24 +45,23 @@ export function checkSolvable(order: number, options: EigenvalueChoice): void {
   const most = onlyExtremes(order, options) ? ENDS_ORDER : WHOLE_ORDER;
   if (order > most)
     throw new InputError(
-      `boundedSpectrum: the matrix is ${order} × ${order}, but at most ${most} × ${most} are solved in f64. Take fewer samples, ${most < ENDS_ORDER ? "top 1 and bottom 1 alone, " : ""}or another precision.`,
+      `boundedSpectrum: the matrix is ${order} × ${order}, but at most ${most} × ${most} are solved in f64. Take fewer samples, ${most < ENDS_ORDER ? "fewer eigenvalues, " : ""}or another precision.`,
     );
 }
 
 /** Every eigenvalue, with what the solver may be off by, and every eigenvector. */
 async function whole(gpu: Gpu, { gram, order }: HostMatrix, job: Job) {
-  const entry = largest64(gram);
-  // Squares of the entries, and of residuals beside them, must neither vanish nor overflow.
-  const far = entry > 0 && (entry < 2 ** -200 || entry > 2 ** 200);
-  const power = far ? powerAgainst(entry) : 1;
-  const near = far ? gram.map((value) => value * power) : gram;
+  // Squares of residuals must neither vanish nor overflow either.
+  const power = powerInto(largest64(gram));
+  const near = power === 1 ? gram : gram.map((value) => value * power);
   const { values, vectors } = await denseEigen(gpu, near, order, job);
   const solver = await enclose(gpu, near, order, { values, vectors }, job);
-  if (!far) return { values, vectors, solver };
+  // What a bound may lose where it becomes subnormal.
+  const lost = power === 1 ? 0 : Number.MIN_VALUE;
   return {
     vectors,
     values: values.map((value) => value / power),
-    solver: solver.map((bound) => bound / power + Number.MIN_VALUE),
+    solver: solver.map((bound) => bound / power + lost),
   };
 }
 
@@ -75,7 +76,7 @@ async function plain(gpu: Gpu, { gram, order }: HostMatrix, wanted: readonly num
 }
 
 /** The first and the last eigenvalue alone; NaN in the places between. */
-async function extremes(gpu: Gpu, matrix: HostMatrix, job: Job) {
+const extremes: EndsSolver = async (gpu, matrix, job) => {
   const [most, least] = [
     await greatestEigenvalue(gpu, matrix, job),
     await leastEigenvalue(gpu, matrix, job),
@@ -84,8 +85,8 @@ async function extremes(gpu: Gpu, matrix: HostMatrix, job: Job) {
   const solver = values.slice();
   [values[0], solver[0]] = [most.value, most.bound];
   [values[matrix.order - 1], solver[matrix.order - 1]] = [least.value, least.bound];
-  return { values, solver, vectors: new Float64Array(0) };
-}
+  return { values, solver };
+};
 
 /** A symmetric matrix in f64, and what is known of its errors. */
 export interface BoundedMatrix extends HostMatrix, MatrixErrors {
@@ -127,8 +128,10 @@ export async function boundedSpectrum(
   const { top, bottom } = endsOf(options, n);
   const places = placesOf(n, top, bottom);
   const wanted = places.slice(0, Math.min(options.vectors ?? 0, places.length));
+  const none = new Float64Array(0);
+  const { ends = extremes } = options;
   const { values, vectors, solver } = onlyExtremes(n, options)
-    ? await extremes(gpu, { gram, order: n }, job)
+    ? { vectors: none, ...(await ends(gpu, { gram, order: n }, job, top || 1, bottom || 1)) }
     : confidence < 1
       ? await plain(gpu, { gram, order: n }, wanted, job)
       : await whole(gpu, { gram, order: n }, job);

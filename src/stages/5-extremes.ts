@@ -6,7 +6,7 @@ import {
   gamma64,
   largest64,
   norm64,
-  powerAgainst,
+  powerInto,
   rowProducts,
   SLACK,
   turns,
@@ -78,8 +78,8 @@ async function inRange(
       `leastEigenvalue: the largest entry is ${entry}, but every one must be finite. Check the matrix.`,
     );
   if (entry === 0) return { value: 0, bound: 0 };
-  if (entry >= 2 ** -200 && entry <= 2 ** 200) return solve(matrix);
-  const power = powerAgainst(entry);
+  const power = powerInto(entry);
+  if (power === 1) return solve(matrix);
   const { value, bound } = await solve({ gram: gram.map((each) => each * power), order });
   return { value: value / power, bound: bound / power + Number.MIN_VALUE };
 }

@@ -5,6 +5,7 @@ import { matrixBytes } from "../gpu/matrix.ts";
 import type { Job } from "../gpu/queue.ts";
 import { checkOptions } from "../gpu/values.ts";
 import { U64 } from "./0-double.ts";
+import type { HostMatrix } from "./4-cholesky.ts";
 import { lanczos, ritzVectors } from "./4-lanczos.ts";
 import { ritzError } from "./5-bound.ts";
 
@@ -22,7 +23,25 @@ export interface EigenvalueChoice extends Job {
   readonly all?: boolean;
   /** For how many of the eigenvalues, from the first, eigenvectors are wanted too; default 0. */
   readonly vectors?: number;
+  /**
+   * Finds several eigenvalues at both ends in f64 without the others, `extremeEigenvalues` of `webgpu-ntk/theory`. Without
+   * it λ_max and λ_min alone are found so.
+   */
+  readonly ends?: EndsSolver;
 }
+
+/**
+ * Finds `top` and `bottom` eigenvalues of a symmetric matrix, at least one of each.
+ *
+ * @returns values in the order of all [n], largest first, and guaranteed half widths; those between are not looked at
+ */
+export type EndsSolver = (
+  gpu: Gpu,
+  matrix: HostMatrix,
+  job: Job,
+  top: number,
+  bottom: number,
+) => Promise<{ readonly values: Float64Array; readonly solver: Float64Array }>;
 
 /** Which eigenvalues are wanted, and what is known of the matrix. */
 export interface SpectrumOptions extends EigenvalueChoice, MatrixErrors {
@@ -86,6 +105,7 @@ export async function spectrum(
     "bottom",
     "all",
     "vectors",
+    "ends",
     "values",
     "matrixError",
     "jacobianError",

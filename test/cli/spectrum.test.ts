@@ -128,6 +128,33 @@ describe("spectrum", () => {
     },
   );
 
+  deviceTest("--precision verified: several at the ends without all the others", async () => {
+    const order = 330;
+    const large = withSpectrum(
+      "squares",
+      Array.from({ length: order }, (_, i) => 1 / (i + 1) ** 2),
+      5,
+    );
+    const every = eigenvalues(large.a, order);
+    folder.array("large.npy", [order, order], large.a);
+    const ends = await folder.json(
+      "spectrum --gram large.npy --precision verified --top 4 --bottom 6",
+    );
+    expect(ends).toMatchObject({ n: order, boundKind: "guaranteed", converged: true });
+    // By factorizations, which the solver of all eigenvalues has none of.
+    expect(Object.keys(ends.stages)).toContain("cholesky");
+    const wanted = [...every.slice(0, 4), ...every.slice(order - 6)];
+    const rounding = 2 ** -47 * order * every[0];
+    const within = ends.errorBounds.map((bound: number) => bound + rounding);
+    assertWithin(ends.eigenvalues, wanted, within, "ends");
+    expect(Math.max(...ends.errorBounds)).toBeLessThanOrEqual(1e-11);
+    expect([ends.lambdaMax, ends.lambdaMin]).toEqual([ends.eigenvalues[0], ends.eigenvalues[9]]);
+    // For a person each is called by its place among all.
+    const { stdout } = await folder.ntk("spectrum --gram large.npy --top 1 --bottom 2");
+    const named = stdout.match(/^λ_\d+ /gm);
+    expect(named).toEqual(["λ_1 ", "λ_329 ", "λ_330 "]);
+  });
+
   deviceTest("the ends that are asked for come once each, also where they overlap", async () => {
     const asked = [
       [3, 0],

@@ -1,7 +1,14 @@
 /** Several least eigenvalues without all the others: each interval holds the one in its place. */
 import { describe, expect } from "vitest";
-import { boundedSpectrum, exactKernel, InputError, network, weights } from "../../src/index.ts";
-import { leastEigenvalues } from "../../src/theory.ts";
+import {
+  boundedSpectrum,
+  exactKernel,
+  InputError,
+  network,
+  ntk,
+  weights,
+} from "../../src/index.ts";
+import { extremeEigenvalues, leastEigenvalues } from "../../src/theory.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin } from "../reference/compare.ts";
 import { eigenvalues, inertia, knownSpectra, normals } from "../reference/eigen.ts";
@@ -150,5 +157,56 @@ describe("leastEigenvalues", () => {
     );
     const { values } = await leastEigenvalues(gpu, { gram, order }, 3);
     values.forEach((value, i) => expect(Math.abs(value - i - 1)).toBeLessThanOrEqual(1e-9));
+  });
+});
+
+describe("extremeEigenvalues", () => {
+  gpuTest("boundedSpectrum has both ends of it, each in its place", async (gpu) => {
+    const order = 330;
+    for (const { name, a, values, error } of knownSpectra(order, 6)) {
+      const gram = Float64Array.from(a);
+      for (const [top, bottom] of [
+        [10, 10],
+        [3, undefined],
+        [undefined, 4],
+        [1, 1],
+      ]) {
+        const label = `${name}, ${top} and ${bottom}`;
+        const choice = { top, bottom, ends: extremeEigenvalues };
+        const found = await boundedSpectrum(gpu, { gram, order }, choice);
+        const right = [...values.slice(0, top ?? 0), ...values.slice(order - (bottom ?? 0))];
+        const within = (bounds: Float64Array) => bounds.map((bound) => bound + error);
+        assertWithin(found.eigenvalues, right, within(found.errorBounds), label);
+        // Whatever was asked for, both ends of the spectrum are said.
+        const ends = Float64Array.of(found.lambdaMax, found.lambdaMin);
+        const bounds = Float64Array.of(found.errorTerms.solver[0], found.lambdaMinBound);
+        if (top) assertWithin(ends, [values[0], values[order - 1]], within(bounds), label);
+        // Those that crowd are told apart too, as all of them are solved for then.
+        const most = 2 * widest(gram, order, 20) + Number.MIN_VALUE;
+        for (const bound of found.errorBounds) expect(bound, label).toBeLessThanOrEqual(most);
+        expect(found).toMatchObject({ boundKind: "guaranteed", confidence: 1, vectors: null });
+      }
+    }
+  });
+
+  gpuTest("ntk takes it: the least five of a kernel as all of them give them", async (gpu) => {
+    const net = network({
+      ...{ widths: [3, 40, 1], activation: "tanh", parameterization: "ntk" },
+      ...{ weightScale: 1, biasScale: 0.1 },
+    });
+    const [values, inputs] = [weights(net, 0), Float32Array.from(normals(3, 3 * 300))];
+    const given = { precision: "verified", top: 2, bottom: 5 } as const;
+    const ends = extremeEigenvalues;
+    const { spectrum } = await ntk(gpu, net, values, inputs, { ...given, ends });
+    const { spectrum: all } = await ntk(gpu, net, values, inputs, given);
+    expect(spectrum.precision).toBe("verified");
+    expect(spectrum.boundKind).toBe("guaranteed");
+    const both = spectrum.errorBounds.map((bound, i) => bound + all.errorBounds[i]);
+    assertWithin(spectrum.eigenvalues, all.eigenvalues, both, "ends of a kernel");
+    // As narrow as the kernel is known: the solver's share is small.
+    spectrum.errorBounds.forEach((bound, i) =>
+      expect(bound).toBeLessThanOrEqual(2 * all.errorBounds[i]),
+    );
+    expect(spectrum.condition === null).toBe(all.condition === null);
   });
 });

@@ -7,7 +7,12 @@ import {
   leastEigenvalue,
 } from "../../src/index.ts";
 import { checkSolvable } from "../../src/stages/5-bounded.ts";
-import { cholesky, effectiveDimension, type Cholesky } from "../../src/theory.ts";
+import {
+  cholesky,
+  effectiveDimension,
+  extremeEigenvalues,
+  type Cholesky,
+} from "../../src/theory.ts";
 import { gpuTest } from "../gpu.ts";
 import { assertWithin, gamma } from "../reference/compare.ts";
 import { eigenvalues, normals, withSpectrum } from "../reference/eigen.ts";
@@ -130,9 +135,15 @@ describe("extreme eigenvalues", () => {
     checkSolvable(4096, {});
     checkSolvable(16384, { top: 1, bottom: 1 });
     expect(() => checkSolvable(4097, {})).toThrow(
-      /at most 4096 × 4096 .* top 1 and bottom 1 alone/,
+      /at most 4096 × 4096 .* fewer samples, fewer eigenvalues, or/,
     );
     expect(() => checkSolvable(4097, { top: 2, bottom: 1 })).toThrow(InputError);
+    // Several of either, where there is what finds them: the 10 and 10 of a large spectrum too.
+    const ends = extremeEigenvalues;
+    checkSolvable(16384, { ends });
+    checkSolvable(4800, { top: 150, ends });
+    expect(() => checkSolvable(4800, { top: 151, ends })).toThrow(InputError);
+    expect(() => checkSolvable(4800, { top: 1, vectors: 1, ends })).toThrow(InputError);
     expect(() => checkSolvable(16385, { top: 1 })).toThrow(/at most 16384 × 16384 .* samples, or/);
   });
 
