@@ -26,8 +26,8 @@ import {
   aligned,
   checkCounts,
   eigenvalueChoice,
-  spectrumJson,
   places,
+  spectrumJson,
   spectrumLines,
   type SpectrumCommandOptions,
 } from "./spectrum.ts";

@@ -176,8 +176,10 @@ export function places(
  * @param at their places in the whole spectrum, from 0
  */
 export function spectrumLines(result: Spectrum, at: readonly number[]): string[] {
+  const { lambdaMax, errorBounds } = result;
   const rows: [string, string][] = [
-    ["λ_max", withBound(result.lambdaMax, result.errorBounds[0] ?? result.lambdaMinBound)],
+    // Where no interval of it is known, as only the lower end was asked for, it is said without.
+    ["λ_max", at[0] === 0 ? withBound(lambdaMax, errorBounds[0]) : figures(lambdaMax)],
     ["λ_min", withBound(result.lambdaMin, result.lambdaMinBound)],
     [
       "condition number",
@@ -193,7 +195,7 @@ export function spectrumLines(result: Spectrum, at: readonly number[]): string[]
     ],
     ...Array.from(result.eigenvalues.subarray(0, 10), (value, i): [string, string] => [
       `λ_${at[i] + 1}`,
-      withBound(value, result.errorBounds[i]),
+      withBound(value, errorBounds[i]),
     ]),
   ];
   return aligned(rows);

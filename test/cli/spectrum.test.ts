@@ -153,6 +153,10 @@ describe("spectrum", () => {
     const { stdout } = await folder.ntk("spectrum --gram large.npy --top 1 --bottom 2");
     const named = stdout.match(/^λ_\d+ /gm);
     expect(named).toEqual(["λ_1 ", "λ_329 ", "λ_330 "]);
+    expect(stdout).toMatch(/^λ_max +\S+ ± /m);
+    // What only the lower end was asked for says of λ_max has no interval.
+    const { stdout: lower } = await folder.ntk("spectrum --gram large.npy --bottom 2");
+    expect(lower).toMatch(/^λ_max +1(\.\d+)?$/m);
   });
 
   deviceTest("the ends that are asked for come once each, also where they overlap", async () => {
