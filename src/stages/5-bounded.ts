@@ -24,12 +24,13 @@ const FEW = 32;
 /** Up to this order every eigenvalue is solved for in f64 on the CPU. */
 const SOLVED_ORDER = 2048;
 
-/** From this order on the two extreme eigenvalues are found by themselves, where no others are wanted. */
+/** From this order on eigenvalues at the ends are found by themselves, where no others are wanted. */
 const EXTREME_ORDER = 256;
 
-/** Up to this order they are found at all: minutes, and three matrices of 2 GiB. */
+/** Up to this order they are found at all: minutes, and three matrices of 2 GiB, five for several. */
 const ENDS_ORDER = 16384;
 
+/** Whether eigenvalues at the ends alone are wanted, and few enough for what finds them. */
 const onlyExtremes = (order: number, options: EigenvalueChoice): boolean => {
   const { top, bottom } = endsOf(options, order);
   const few = options.ends ? order / 32 : 1;
@@ -106,8 +107,8 @@ export interface BoundedMatrix extends HostMatrix, MatrixErrors {
  *
  * **Error** of the solver as `enclose` says; what is known of the matrix as {@link halfWidth} says.
  * **Cost** about 8 n³ flops: n = 512 a quarter of a second, 1024 one and a half, 2048 ten; of λ_max and λ_min alone, from
- * n = 256 on, about n³: a quarter of that time.
- * @throws InputError beyond n = 4096; of λ_max and λ_min alone, beyond 16384
+ * n = 256 on, about n³: a quarter of that time; with `ends` of up to n / 32 at either end, little more.
+ * @throws InputError beyond n = 4096; of so few alone, without `vectors`, beyond 16384
  */
 export async function boundedSpectrum(
   gpu: Gpu,
