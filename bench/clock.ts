@@ -1,3 +1,5 @@
+import type { Gpu } from "../src/index.ts";
+
 /** What a host lends to measure with; whoever starts the bench hands it in, so that the bench itself knows no host. */
 export interface Clock {
   /** Milliseconds from any moment. */
@@ -52,3 +54,12 @@ export class Stopwatch {
 
 /** The time that rates come from: of the CPU where that is known, as other threads cannot take it away. */
 export const rateMs = ({ ms, cpuMs }: Sample): number => cpuMs ?? ms;
+
+/** A stopwatch for work on an engine; `waits`: the work ends only when the device has done it, and is not asked again. */
+export const stopwatch = (
+  { gpu, clock }: { readonly gpu: Gpu; readonly clock: Clock },
+  { waits }: { readonly waits?: true },
+): Stopwatch =>
+  new Stopwatch(clock, async () => {
+    if (!waits) await gpu.settle(gpu.device.queue.onSubmittedWorkDone());
+  });

@@ -1,5 +1,5 @@
 import { GpuError, NonFiniteError, type Gpu } from "../src/index.ts";
-import { Stopwatch, type Clock, type Sample } from "./clock.ts";
+import { stopwatch, type Clock, type Sample } from "./clock.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { machine, type Follow, type Machine } from "./machine.ts";
 import {
@@ -38,6 +38,8 @@ export interface Row {
 export interface Prepared {
   /** Records one call, or does a whole job. */
   run(): Promise<void> | void;
+  /** Whether `run` ends only when the device has done the work: its end is then not asked for again. */
+  readonly waits?: true;
   /** Does so many calls, where that takes less than one by one. */
   many?(calls: number): Promise<void>;
   /** Runs once and compares with f64. @returns the largest error ÷ bound; at most 1 where it is right */
@@ -115,17 +117,16 @@ const NO_SPEED = {
 
 /** Times a row: warm-up, then repeats of so many calls that starting and waiting do not count. */
 async function timed(
-  { gpu, clock, machine, signal }: Bench,
+  bench: Bench,
   prepared: Prepared,
 ): Promise<{ samples: readonly Sample[]; calls: number }> {
-  const stopwatch = () =>
-    new Stopwatch(clock, () => gpu.settle(gpu.device.queue.onSubmittedWorkDone()));
+  const { gpu, machine, signal } = bench;
   const repeat = (calls: number) => async () => {
     if (prepared.many) await prepared.many(calls);
     else for (let call = 0; call < calls; call++) await prepared.run();
     gpu.queue.submit();
   };
-  const first = stopwatch();
+  const first = stopwatch(bench, prepared);
   let [warm, each] = [0, Infinity];
   for (let i = 0; i < 3 || (warm < WARM_MS && i < 100); i++) {
     signal?.throwIfAborted();
@@ -139,7 +140,7 @@ async function timed(
   const many = Math.floor(long / Math.max(each - waiting, each / 10));
   const calls = Math.min(MOST_CALLS, Math.max(1, many));
   const samples: Sample[] = [];
-  const watch = stopwatch();
+  const watch = stopwatch(bench, prepared);
   for (let total = 0; !enough(samples.length, total);) {
     signal?.throwIfAborted();
     const sample = await watch.time(repeat(calls));

@@ -1,5 +1,5 @@
 import type { NetworkSpec } from "../src/index.ts";
-import { Stopwatch } from "./clock.ts";
+import { stopwatch } from "./clock.ts";
 import { rowKey, type PeerResult } from "./results.ts";
 import type { Bench, Row } from "./run.ts";
 import { median, summary } from "./stats.ts";
@@ -132,7 +132,7 @@ export async function versus(
       do await run();
       while (clock.now() < until);
     };
-    const watch = new Stopwatch(clock, () => gpu.settle(gpu.device.queue.onSubmittedWorkDone()));
+    const watch = stopwatch(bench, prepared);
     const ours: number[] = [];
     const began = clock.now();
     const failed = new Map<Peer, string>();

@@ -77,6 +77,7 @@ function jobRow(activation: Phi, widths: readonly number[], n: number): Row {
       const onDevice = uploadWeights(gpu, net, weights);
       const columns = gpu.upload("inputs", net.inputs, n, inputs, true);
       return {
+        waits: true,
         async run() {
           (await deviceKernel(gpu, net, onDevice, columns)).destroy();
         },
@@ -108,6 +109,7 @@ function pairRow(activation: Phi, widths: readonly number[], n: number): Row {
       const onDevice = uploadWeights(gpu, net, weights);
       const columns = gpu.upload("inputs", net.inputs, n, inputs, true);
       return {
+        waits: true,
         async run() {
           using acts = await forward(gpu, net, onDevice, columns);
           using signals = await backward(gpu, net, onDevice, acts);

@@ -25,7 +25,7 @@ fn productTextures(
   if tile >= dims.lastTile {
     return;
   }
-  let place = tileAt(tile, 4u * SUBGROUP, 4u * LANES);
+  let place = tileAt(grouped(tile, 4u * SUBGROUP, 4u * LANES), 4u * SUBGROUP, 4u * LANES);
   let column4 = place.y / 4u + local.x;
   let row4 = place.x / 4u + lane % SUBGROUP;
   var u = Rows();

@@ -7,7 +7,7 @@ import { dispose, rounded, type Matrix, type Operand } from "../gpu/matrix.ts";
 import type { KernelClass, Laid } from "../gpu/options.ts";
 
 /** Columns of a panel, and values along the summed axis that a row of texels holds. */
-const [PANEL, DEEP] = [128, 4];
+const [PANEL, DEEP] = [256, 4];
 /** Values along the summed axis that are added one to one; no end of a layer cuts them. */
 const BLOCK = 64;
 /** Rows of texels in a layer: as many as every device has. */
