@@ -58,7 +58,7 @@ export interface Bench {
 }
 
 const REPEATS = 20;
-const LEAST_MS = 200;
+const LEAST_MS = 1000;
 /** Where one repeat is long: no more of them than fit here, but `FEWEST`. */
 const MOST_MS = 2000;
 const FEWEST = 3;
@@ -72,7 +72,7 @@ const WARM_MS = 50;
 /**
  * Measures one row: its result is compared with f64 first, and a wrong one is not timed.
  *
- * At least 20 repeats and 200 ms, or where one repeat takes more than 100 ms as many as fit into 2 s, at least 3.
+ * At least 20 repeats and 1 s, or where one repeat takes more than 100 ms as many as fit into 2 s, at least 3.
  */
 export async function measure(bench: Bench, row: Row): Promise<RowResult> {
   const { name, size, flops, bytes } = row;
