@@ -39,8 +39,10 @@ fn factor(@builtin(local_invocation_index) own: u32) {
   let inside = 4u * own < padded(dims.rows);
   for (var step = 0u; step < QUADS; step++) {
     let row = 4u * step;
+    // Nothing is left of the diagonal: lanes there have no work, and where none of a subgroup has it takes no time.
+    let before = select(row, 0u, own < step);
     var s = Rows();
-    if inside && row < padded(dims.rows) {
+    if inside && own >= step && row < padded(dims.rows) {
       s = Rows(
         block[row * pitch + at],
         block[(row + 1u) * pitch + at],
@@ -49,7 +51,7 @@ fn factor(@builtin(local_invocation_index) own: u32) {
       );
     }
     for (var k = 0u; k < BLOCK; k++) {
-      if k >= row {
+      if k >= before {
         break;
       }
       lessOuter(&s, found[k * QUADS + step], found[k * QUADS + own]);

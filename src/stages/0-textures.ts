@@ -13,7 +13,7 @@ const BLOCK = 64;
 /** Rows of texels in a layer: as many as every device has. */
 const LAYER = 8192;
 /** Multiplications, and rows and columns, from which on a product is worth its copies. */
-const WORTH = { work: 2 ** 25, narrow: 64 };
+const WORTH = { work: 2 ** 22, narrow: 64 };
 
 const ceil = (size: number, step: number): number => Math.ceil(size / step);
 
