@@ -60,7 +60,7 @@ const renamed = (wgsl, names) => wgsl.replace(WORD, (word) => names.get(word) ??
 
 /** Short words beyond those taken, each once. */
 function* shortNames(letters, taken) {
-  const ends = ["", ..."0123456789abcdefghijklmnopqrstuvwxyz"];
+  const ends = ["", ..."abcdefghijklmnopqrstuvwxyz0123456789"];
   for (const end of ends)
     for (const letter of letters) if (!taken.has(letter + end)) yield letter + end;
 }
@@ -75,22 +75,50 @@ const declared = (wgsl) =>
     .filter(([all, name]) => !all.startsWith("@compute") && name !== "Dims")
     .map(([, name]) => name);
 
-/** Short names for what shaders declare and no table speaks of, no two alike. */
+/** Shaders whose words count when short names are given: all, or in a build those of the core, whose size counts. */
+let counted = () => true;
+
+/**
+ * Short names for what shaders declare and no table speaks of. No two that could meet are alike: no shader is made of two
+ * files with entry points, so what only such files have may be called as what others of them have.
+ */
 function ownNames() {
   const folder = join(root, "shaders");
   const files = readdirSync(folder, { recursive: true })
     .filter((path) => path.endsWith(".wgsl"))
     .sort()
-    .map((path) => withoutComments(readFileSync(join(folder, path), "utf8")));
-  const count = new Map();
-  for (const file of files)
-    for (const word of wordsOf(file)) count.set(word, (count.get(word) ?? 0) + 1);
-  const short = shortNames("ABCDEFGHIJKLMNOPQRSTUVWXYZ", count);
+    .map((path) => {
+      const wgsl = withoutComments(readFileSync(join(folder, path), "utf8"));
+      return { wgsl, words: wordsOf(wgsl), counts: counted(join(folder, path)) };
+    });
   // Members, parameters, bindings and sizes have a colon behind their names.
-  const others = new Set(files.flatMap((file) => file.match(/\w+(?=\s*:)/g)));
-  const own = new Set(files.flatMap(declared).filter((name) => !others.has(name))).add("dims");
-  const oftenFirst = [...own].sort((a, b) => count.get(b) - count.get(a));
-  return new Map(oftenFirst.map((name) => [name, short.next().value]));
+  const others = new Set(files.flatMap(({ wgsl }) => wgsl.match(/\w+(?=\s*:)/g)));
+  const own = new Set(
+    files.flatMap(({ wgsl }) => declared(wgsl)).filter((name) => !others.has(name)),
+  ).add("dims");
+  const groups = [];
+  for (const name of own) {
+    const within = files.filter(({ words }) => words.has(name));
+    const lonely = within.every(({ wgsl }) => wgsl.includes("@compute"));
+    const group =
+      lonely &&
+      groups.find((other) => other.lonely && !within.some((file) => other.files.has(file)));
+    if (group) {
+      group.names.push(name);
+      within.forEach((file) => group.files.add(file));
+    } else groups.push({ names: [name], files: new Set(within), lonely });
+  }
+  const often = (group) => [...group.files].filter(({ counts }) => counts).length;
+  const taken = new Set(files.flatMap(({ words }) => [...words]));
+  const short = shortNames("ABCDEFGHIJKLMNOPQRSTUVWXYZ", taken);
+  return new Map(
+    groups
+      .sort((a, b) => often(b) - often(a))
+      .flatMap(({ names }) => {
+        const { value } = short.next();
+        return names.map((name) => [name, value]);
+      }),
+  );
 }
 
 /** A function's parameters and variables under short names: nothing outside it sees them. */
@@ -357,13 +385,16 @@ async function smaller(file) {
 
 /** Each file is written aside and renamed: whoever reads dist/ meanwhile sees the old file or the new one, whole. */
 async function buildAll() {
-  const core = await build({
+  const index = {
     ...anywhere,
     entryPoints: ["src/index.ts"],
     outfile: "dist/index.js",
     metafile: true,
-  });
-  const coreFiles = Object.keys(core.metafile.inputs).map((path) => join(root, path));
+  };
+  const { metafile } = await build({ ...index, plugins: [], loader: { ".wgsl": "text" } });
+  const coreFiles = Object.keys(metafile.inputs).map((path) => join(root, path));
+  counted = (path) => coreFiles.includes(path);
+  const core = await build(index);
   const others = await Promise.all(builds(coreFiles).map((options) => build(options)));
   const outputs = [core, ...others].flatMap(({ outputFiles }) => outputFiles);
   const files = [...(await Promise.all(outputs.map(smaller))), await page()];

@@ -1,7 +1,9 @@
 import everyLaneWgsl from "../../shaders/fragments/everyLane.wgsl";
 import piecesWgsl from "../../shaders/fragments/pieces.wgsl";
 import pieceSumsWgsl from "../../shaders/fragments/pieceSums.wgsl";
+import wholeWgsl from "../../shaders/fragments/whole.wgsl";
 import matrixWgsl from "../../shaders/0-matrix/productMatrix.wgsl";
+import matrixF32Wgsl from "../../shaders/0-matrix/productMatrixF32.wgsl";
 import type { Gpu } from "../gpu/device.ts";
 import type { KernelClass, Multiply } from "../gpu/options.ts";
 
@@ -20,31 +22,55 @@ interface MatrixInfo {
   >;
 }
 
-const FEATURES = ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"];
+/** What both classes need of an adapter. */
+const FEATURES = ["chromium-experimental-subgroup-matrix", "subgroups"];
 /** Lanes that a workgroup may have on every device. */
 const MOST_LANES = 256;
 
-/** Bytes of workgroup memory, as pieces.wgsl declares it. */
-const shared = ({ M, N }: MatrixShape): number =>
-  2 * (3 * 16 * 4 * (M + N)) + 4 * (16 * M * N + 4 * (M + N) + 1);
+/** The classes; all add in f32. */
+const KINDS = {
+  /** Of f16 pieces. */
+  productMatrix: {
+    component: "f16",
+    features: [...FEATURES, "shader-f16"],
+    wgsl: [matrixWgsl, piecesWgsl, pieceSumsWgsl],
+    /** Matrices along a side of a tile. */
+    side: 4,
+    /** Bytes of workgroup memory, as pieces.wgsl declares it. */
+    shared: ({ M, N }: MatrixShape) =>
+      2 * (3 * 16 * 4 * (M + N)) + 4 * (16 * M * N + 4 * (M + N) + 1),
+  },
+  productMatrixF32: {
+    component: "f32",
+    features: FEATURES,
+    wgsl: [matrixF32Wgsl, wholeWgsl],
+    side: 8,
+    /** As whole.wgsl declares it. */
+    shared: ({ M, N }: MatrixShape) => 4 * Math.max(16 * (8 * (M + N) + 4), 64 * M * N),
+  },
+} as const;
 
-/** The class for one shape of matrices: the sizes that its types need are constants of its text. */
-export function matrixClass(shape: MatrixShape): KernelClass {
-  let own = matrixWgsl;
+type Kind = keyof typeof KINDS;
+
+/** A class for one shape of matrices: the sizes that its types need are constants of its text. */
+export function matrixClass(kind: Kind, shape: MatrixShape): KernelClass {
+  const { wgsl, side, features: needed } = KINDS[kind];
+  const [main, ...parts] = wgsl;
+  let own: string = main;
   for (const [name, value] of Object.entries(shape)) {
-    const parts = own.split(new RegExp(`(?<=const ${name} ?= ?)\\d+(?=u;)`));
-    if (parts.length !== 2)
+    const around = own.split(new RegExp(`(?<=const ${name} ?= ?)\\d+(?=u;)`));
+    if (around.length !== 2)
       throw new Error(
-        `productMatrix: ${parts.length - 1} lines say what ${name} is, but one must. Mend it.`,
+        `${kind}: ${around.length - 1} lines say what ${name} is, but one must. Mend it.`,
       );
-    own = parts.join(String(value));
+    own = around.join(String(value));
   }
   return {
-    wgsl: [own, piecesWgsl, pieceSumsWgsl, everyLaneWgsl].join("\n"),
+    wgsl: [own, ...parts, everyLaneWgsl].join("\n"),
     sizes: { LANES: 128 },
-    tile: () => [4 * shape.M, 4 * shape.N],
+    tile: () => [side * shape.M, side * shape.N],
     plans: ({ features, adapterInfo }) =>
-      FEATURES.every((feature) => features.has(feature))
+      needed.every((feature) => features.has(feature))
         ? [{ LANES: 4 * (adapterInfo?.subgroupMaxSize ?? 32) }]
         : [],
     check: checkSums,
@@ -52,8 +78,8 @@ export function matrixClass(shape: MatrixShape): KernelClass {
 }
 
 /**
- * What to hand to `openGpu` for products by subgroup matrices: the class for the largest shape that an adapter has for
- * f16 that add in f32, and the features it needs. Without such a shape there is nothing in it.
+ * What to hand to `openGpu` for products by subgroup matrices: classes for the largest shapes that an adapter has for f16
+ * and for f32, each adding in f32, and the features they need. Without such a shape there is nothing in it.
  *
  * Adapters list shapes only where their instance was made with Dawn's toggle `allow_unsafe_apis`.
  */
@@ -63,21 +89,29 @@ export function subgroupMatrices(adapter: GPUAdapter): {
 } {
   const { subgroupMatrixConfigs = [], subgroupMaxSize = 32 } = adapter.info as MatrixInfo;
   const lanes = 4 * subgroupMaxSize;
-  const shapes = [...subgroupMatrixConfigs]
-    .filter(
-      ({ componentType, resultComponentType, M, N, K }) =>
-        componentType === "f16" &&
-        resultComponentType === "f32" &&
-        N % M === 0 &&
-        16 % K === 0 &&
-        M * N <= 2 * lanes &&
-        shared({ M, N, K }) <= adapter.limits.maxComputeWorkgroupStorageSize,
-    )
-    .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
-  const usable = lanes <= MOST_LANES && FEATURES.every((name) => adapter.features.has(name));
-  if (!usable || shapes.length === 0) return { classes: {} };
-  const { M, N, K } = shapes[0];
-  return { classes: { productMatrix: matrixClass({ M, N, K }) }, features: FEATURES };
+  const classes: Record<string, KernelClass> = {};
+  const wanted = new Set<string>();
+  for (const kind of Object.keys(KINDS) as Kind[]) {
+    const { component, features, side, shared } = KINDS[kind];
+    const [shape] = [...subgroupMatrixConfigs]
+      .filter(
+        ({ componentType, resultComponentType, M, N, K }) =>
+          componentType === component &&
+          resultComponentType === "f32" &&
+          N % M === 0 &&
+          16 % K === 0 &&
+          // Two quads a lane.
+          side * M * side * N <= 32 * lanes &&
+          shared({ M, N, K }) <= adapter.limits.maxComputeWorkgroupStorageSize,
+      )
+      .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+    const usable = lanes <= MOST_LANES && features.every((name) => adapter.features.has(name));
+    if (!usable || !shape) continue;
+    const { M, N, K } = shape;
+    classes[kind] = matrixClass(kind, { M, N, K });
+    features.forEach((name) => wanted.add(name));
+  }
+  return wanted.size > 0 ? { classes, features: [...wanted] } : { classes };
 }
 
 /** Numbers from −1 to 1 with all the bits of an f32, the same in every run. */

@@ -107,6 +107,7 @@ const PLANS: readonly ProductPlan[] = [
 ];
 /** What only some hosts lend; its sizes are the device's. */
 const MATRIX: ProductPlan = { class: "productMatrix", sizes: {}, groups: 1 };
+const MATRIX_F32: ProductPlan = { class: "productMatrixF32", sizes: {}, groups: 1 };
 const TEXTURES: ProductPlan = { class: "productTextures", sizes: {}, groups: 1 };
 const named = ({ class: name, sizes }: ProductPlan): string =>
   [name, ...Object.entries(sizes).map(([size, value]) => `${size} ${value}`)].join(", ");
@@ -131,7 +132,7 @@ async function copying(worth = { work: 1, narrow: 1 }): Promise<Gpu> {
 
 /** A test for every class; what the adapter cannot run is left out, and one class at least must run. */
 function classTest(name: string, body: (gpu: Gpu, plan: ProductPlan) => Promise<void>): void {
-  for (const each of [...PLANS, MATRIX, TEXTURES])
+  for (const each of [...PLANS, MATRIX, MATRIX_F32, TEXTURES])
     gpuTest(`${named(each)}, ${name}`, async (shared) => {
       using own = each === TEXTURES ? await copying() : null;
       const gpu = own ?? shared;
