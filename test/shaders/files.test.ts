@@ -40,7 +40,7 @@ for (const path of entries)
     `${path} compiles as it lies, with the fragments that its first line names`,
     async (gpu) => {
       const code = joined(path).join("\n");
-      // Few adapters have these, and only where a host switched them on; pieces.test.ts stands in for them.
+      // Few adapters have these, and only where a host switched them on; subgroupMatrix.test.ts stands in for them.
       const matrices = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
       if (/^enable \w+_subgroup_matrix;/m.test(code) && !gpu.device.features.has(matrices)) return;
       const module = gpu.device.createShaderModule({ code });
