@@ -42,12 +42,15 @@ for (const path of entries)
       const code = joined(path).join("\n");
       // Few adapters have these, and only where a host switched them on; subgroupMatrix.test.ts stands in for them.
       const matrices = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
-      if (/^enable \w+_subgroup_matrix;/m.test(code) && !gpu.device.features.has(matrices)) return;
+      const needsMatrices = /^enable \w+_subgroup_matrix;/m.test(code);
+      if (needsMatrices && !gpu.device.features.has(matrices)) return;
       const module = gpu.device.createShaderModule({ code });
       expect((await module.getCompilationInfo()).messages.map(({ message }) => message)).toEqual(
         [],
       );
-      const name = /([^/]+)\.wgsl$/.exec(path)?.[1];
+      const name = /([^/]+)\.wgsl$/.exec(path)![1];
+      // An adapter may have some shapes and not others.
+      if (needsMatrices && !gpu.host.classes?.[name]) return;
       const compute = { module, entryPoint: name };
       await gpu.device.createComputePipelineAsync({ layout: "auto", compute });
     },
