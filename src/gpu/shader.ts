@@ -68,7 +68,7 @@ function withoutComments(wgsl: string): string {
 function mustEqual(name: string, what: string, wgsl: readonly string[], table: readonly string[]) {
   if (wgsl.join() !== table.join())
     throw new InputError(
-      `${name}: the WGSL has ${what} [${wgsl.join(", ")}], but its table says [${table.join(", ")}]. Make the two equal.`,
+      `${name}: the WGSL has ${what} [${wgsl.join(", ")}], but its table says [${table.join(", ")}]. Make the two agree.`,
     );
 }
 
@@ -132,7 +132,7 @@ export function defineShader<D extends string, B extends string, S extends strin
       const size = (axis: D | number) => (typeof axis === "number" ? axis : call.dims[axis]);
       if (matrix.gpu !== gpu)
         throw new InputError(
-          `${name}: ${key} (${matrix.name}) belongs to another engine. Use matrices of the engine that runs the shader.`,
+          `${name}: ${key} (${matrix.name}) belongs to another engine, but must be of the one that runs it. Run it there.`,
         );
       if (!(matrix.rows === size(rows) && matrix.columns === size(columns)))
         throw new InputError(

@@ -251,7 +251,7 @@ const wholeOf = ({ left, right }: Sides): Rectangle => ({
   triangle: right === left,
 });
 
-/** out += Σ_l (c² A Aᵀ + β²) ∘ (G Gᵀ) over the number of parts, for the pairs of a rectangle. @internal */
+/** out, zero before, = Σ_l (c² A Aᵀ + β²) ∘ (G Gᵀ) over the number of parts, for the pairs of a rectangle. @internal */
 export async function addLayers(
   gpu: Gpu,
   net: Network,
@@ -269,11 +269,17 @@ export async function addLayers(
     columns: out.columns,
   };
   using factor = gpu.matrix("activations' gram", pairs.rows, pairs.columns);
-  for (const { index, scale, shift } of net.layers) {
+  // The last layer comes first; there the signals of a single output are 1.
+  let ones = net.outputs < 2;
+  for (const { index, scale, shift } of [...net.layers].reverse()) {
     await storeProduct(
       gpu,
       {
-        buffers: { left: left.acts.a[index], right: right.acts.a[index], out: factor },
+        buffers: {
+          left: left.acts.a[index],
+          right: right.acts.a[index],
+          out: ones ? out : factor,
+        },
         scale: scale * scale,
         shift: shift * shift,
         part: pairs,
@@ -281,7 +287,7 @@ export async function addLayers(
       },
       meter,
     );
-    for (let o = 0; o < parts; o++)
+    for (let o = 0; o < parts && !ones; o++)
       await hadamard(
         gpu,
         {
@@ -298,5 +304,6 @@ export async function addLayers(
         },
         meter,
       );
+    ones = false;
   }
 }

@@ -96,7 +96,7 @@ export async function lanczos(
   const start = options.start && ownValues("lanczos", "start", options.start);
   if (start && !(start.length === n && norm64(start) > 0))
     throw new InputError(
-      `lanczos: start holds ${start.length} values of norm ${norm64(start)}, but must hold ${n}, not all 0. Hand in another.`,
+      `lanczos: start holds ${start.length} values of norm ${norm64(start)}, but must hold ${n}, not all 0. Choose another.`,
     );
   const power = 2 ** -Math.round(Math.log2(size));
   if (!(power > 0 && power < Infinity))

@@ -94,7 +94,7 @@ test.each([
     error = thrown;
   }
   expect(error).toBeInstanceOf(InputError);
-  expect((error as Error).message).toBe(`${message} Make the two equal.`);
+  expect((error as Error).message).toBe(`${message} Make the two agree.`);
 });
 
 gpuTest(
